@@ -4,9 +4,10 @@
 
 The data folder is BIRDCORE_DATA. A short probe measures how fast a preset trains and validates here; epochs and windows
 per epoch are then chosen so that it trains for about the budget, and the epoch that is best on the validation fold is
-measured on the test split. Presets that have finished are kept (in ``runs/bench-models/``) and unfinished ones go on,
-so the command may be interrupted at any time; each time the table in ``benchmarks/results/models.{json,md}`` is written
-anew from all that have finished under this budget.
+measured on the test split. The figures of presets that have finished under this budget stay in
+``benchmarks/results/models.json``, each with the machine it was measured on, and the runs of unfinished ones in
+``runs/bench-models/``: the command may be interrupted at any time, and gone on with from another checkout. The table
+``models.md`` beside it is written anew after every preset.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from benchmarks.sounds import write_recording
 from birdcore.config import TrainConfig, to_dict
 from birdcore.errors import BirdcoreError
 from birdcore.places import data_root, project_root, runs_root
+from birdcore.training.run_directory import replace_atomically
 from train import read_config
 
-__all__ = ["choose_epochs", "curve", "list_presets", "markdown"]
+__all__ = ["choose_epochs", "curve", "finished_rows", "list_presets", "markdown"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,6 @@ VALIDATION_SHARE = 0.25
 """Epochs are many enough that the best can be told, and few enough that validating them takes at most this share of the
 budget (or so few as that allows)."""
 
-PROBE_STEPS = 10
 SOUND_SECONDS = 120.0
 CHANCE_AUC = 0.5
 CLEARLY_ABOVE_CHANCE = 0.6
@@ -68,18 +69,21 @@ def main() -> None:
             raise SystemExit(f"--only {name}: no such preset; known are {', '.join(presets)}")
     if options.quick:
         with tempfile.TemporaryDirectory() as folder:
-            rows = [_bench(name, presets[name], budget, Path(folder)) for name in options.only or presets]
+            rows = [
+                _bench(name, _shared_config(presets[name]), budget, Path(folder)) for name in options.only or presets
+            ]
         print(markdown(rows, budget=budget))
         return
-    folder = runs_root() / "bench-models" / f"{budget:g}s"
+    configs = {name: _shared_config(path) for name, path in presets.items()}
+    rows = finished_rows(RESULTS / "models.json", configs, budget=budget)
     if not options.list:
-        failed = []
+        folder = runs_root() / "bench-models" / f"{budget:g}s"
         for name in options.only or presets:
-            row = _bench(name, presets[name], budget, folder)
-            failed += [row] if "failed" in row else []
-            _write(presets, failed, budget, folder)  # after each, so that an interrupted bench has its table, too
-    for name, path in presets.items():
-        print(f"{name:<28}{'finished' if _finished(folder / name, _shared_config(path)) else 'not yet'}")
+            if name not in rows:
+                rows[name] = _bench(name, configs[name], budget, folder)
+                _write(list(rows.values()), budget)  # after each, so that an interrupted bench has its table, too
+    for name in presets:
+        print(f"{name:<28}{'finished' if name in rows and 'failed' not in rows[name] else 'not yet'}")
 
 
 def list_presets(folder: Path | None = None) -> dict[str, Path]:
@@ -128,12 +132,28 @@ def _shared_config(path: Path) -> TrainConfig:
     return dataclasses.replace(read_config(path, []), **SHARED)
 
 
-def _bench(name: str, path: Path, budget: float, folder: Path) -> dict[str, Any]:
-    """Train and measure one preset, or take what is there."""
-    config = _shared_config(path)
-    finished = _finished(folder / name, config)
-    if finished:
-        return finished
+def finished_rows(file: Path, configs: dict[str, TrainConfig], *, budget: float) -> dict[str, dict[str, Any]]:
+    """Name → figures of the presets that were measured under this budget and with these settings.
+
+    Parameters
+    ----------
+    file : the ``models.json`` of earlier benches; need not exist
+    configs : name → settings of the presets that there are
+    """
+    if not file.is_file():
+        return {}
+    rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+    return {
+        row["preset"]: row
+        for row in rows
+        if row.get("budget_seconds") == budget
+        and row["preset"] in configs
+        and row.get("settings") == json.loads(json.dumps(to_dict(configs[row["preset"]])))
+    }
+
+
+def _bench(name: str, config: TrainConfig, budget: float, folder: Path) -> dict[str, Any]:
+    """Train and measure one preset, or go on with it."""
     logger.info("preset %s", name)
     try:
         run = _trained(name, config, budget, folder)
@@ -141,23 +161,14 @@ def _bench(name: str, path: Path, budget: float, folder: Path) -> dict[str, Any]
     except BirdcoreError as error:
         logger.error("%s: %s", name, error)
         return {"preset": name, "failed": str(error)}
-    row |= {"budget_seconds": budget, "settings": to_dict(config)}
-    (folder / name / "result.json").write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
-    return row
-
-
-def _finished(folder: Path, config: TrainConfig) -> dict[str, Any] | None:
-    """The result of a preset, if it was measured with these settings."""
-    file = folder / "result.json"
-    if not file.is_file():
-        return None
-    row = json.loads(file.read_text(encoding="utf-8"))
-    return row if row["settings"] == to_dict(config) else None
+    measured = {"measured": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine_facts()}
+    return row | {"budget_seconds": budget, "settings": to_dict(config)} | measured
 
 
 def _trained(name: str, config: TrainConfig, budget: float, folder: Path) -> Any:
     """The finished run of a preset."""
     from birdcore.training.loop import fit
+    from birdcore.training.probe import make_probe, measure_probe
     from birdcore.training.run_directory import RunDirectory
 
     data = data_root()
@@ -170,18 +181,12 @@ def _trained(name: str, config: TrainConfig, budget: float, folder: Path) -> Any
             return _trained(name, config, budget, folder)
     else:
         shutil.rmtree(home, ignore_errors=True)
-        probe_windows = PROBE_STEPS * config.batch_size
-        probe = RunDirectory.create(
-            home, dataclasses.replace(config, epochs=2, windows_per_epoch=probe_windows), name="probe"
-        )
-        fit(probe, data_root=data)
-        last = probe.metrics()[-1]  # the first epoch also pays for what is done once
-        shutil.rmtree(probe.path)
+        probe = measure_probe(make_probe(config, data_root=data, root=home), data_root=data)
         epochs, windows = choose_epochs(
             config,
             budget=budget,
-            seconds_per_window=last["seconds"] / probe_windows,
-            validation_seconds=last["validation_seconds"],
+            seconds_per_window=1 / probe.windows_per_second,
+            validation_seconds=probe.validation_seconds,
         )
         logger.info("%s: %d epochs of %d windows", name, epochs, windows)
         run = RunDirectory.create(
@@ -240,18 +245,10 @@ def _measured(name: str, run: Any) -> dict[str, Any]:
     }
 
 
-def _write(presets: dict[str, Path], failed: list[dict[str, Any]], budget: float, folder: Path) -> None:
-    finished = [row for name, path in presets.items() if (row := _finished(folder / name, _shared_config(path)))]
-    rows = finished + failed
+def _write(rows: list[dict[str, Any]], budget: float) -> None:
     RESULTS.mkdir(exist_ok=True)
-    result = {
-        "benchmark": "models",
-        "measured": f"{datetime.now(UTC):%Y-%m-%d}",
-        "budget_seconds": budget,
-        "machine": machine_facts(),
-        "rows": rows,
-    }
-    (RESULTS / "models.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps({"benchmark": "models", "budget_seconds": budget, "rows": rows}, indent=1) + "\n"
+    replace_atomically(RESULTS / "models.json", lambda file: file.write_text(text, encoding="utf-8"))
     (RESULTS / "models.md").write_text(markdown(rows, budget=budget) + "\n", encoding="utf-8")
 
 
@@ -297,7 +294,7 @@ def markdown(rows: list[dict[str, Any]], *, budget: float) -> str:
             values = ", ".join(_number(value) for value in row["validation_macro_auc"])
             notes.append(
                 f"- `{row['preset']}` is not clearly better than chance under this budget ({row['epochs']} epochs of "
-                f"{row['windows_per_epoch']} windows, from {row['initialization'] or 'random weights'}); validation "
+                f"{row['windows_per_epoch']} windows; {row['initialization'] or 'random weights'}); validation "
                 f"macro AUC by epoch: {values}."
             )
     notes += [f"- `{row['preset']}` could not be trained: {row['failed']}" for row in rows if "failed" in row]

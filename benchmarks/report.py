@@ -72,7 +72,8 @@ def machine_facts() -> dict[str, object]:
         processor = models[0] if models else processor
     return {
         "processor": processor,
-        "cores": os.cpu_count(),
+        # Those this process may use, where the system tells.
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "system": platform.system(),
         "python": platform.python_version(),

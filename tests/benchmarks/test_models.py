@@ -1,11 +1,12 @@
 import dataclasses
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.models import choose_epochs, curve, list_presets, markdown
-from birdcore.config import TrainConfig
+from benchmarks.models import choose_epochs, curve, finished_rows, list_presets, markdown
+from birdcore.config import TrainConfig, to_dict
 
 CONFIG = TrainConfig(architecture="crnn", features="yamnet_wide", windows_per_epoch=640, batch_size=16)
 
@@ -72,6 +73,24 @@ def test_the_table_ranks_presets_and_says_which_failed():
     assert "`poor` is not clearly better than chance" in text and "0.500, –, 0.620" in text
     assert "`broken` could not be trained: yamnet.tflite: no such file" in text
     assert "`good` is not" not in text
+
+
+def test_a_bench_goes_on_from_rows_of_the_same_budget_and_settings(tmp_path):
+    file = tmp_path / "models.json"
+    configs = {
+        name: dataclasses.replace(CONFIG, options={"hidden": (8, 4)}) for name in ("done", "changed", "longer", "new")
+    }
+    assert finished_rows(file, configs, budget=600) == {}
+    kept = {"budget_seconds": 600, "settings": to_dict(configs["done"])}
+    rows = [
+        row("done", 0.9, **kept),
+        row("changed", 0.9, **kept | {"settings": to_dict(dataclasses.replace(configs["changed"], seed=7))}),
+        row("longer", 0.9, **kept | {"budget_seconds": 900}),
+        row("gone", 0.9, **kept),
+        {"preset": "new", "failed": "yamnet.tflite: no such file"},
+    ]
+    file.write_text(json.dumps({"rows": rows}))
+    assert list(finished_rows(file, configs, budget=600)) == ["done"]
 
 
 @pytest.mark.parametrize(("values", "bars"), [([0.5, 1.0], "▁█"), ([0.2, None, 0.75], "▁·▅"), ([], "")])
