@@ -34,6 +34,7 @@ from birdcore.webapp.run_settings import (
 from birdcore.webapp.starting import (
     RunRequest,
     all_problems,
+    forget_start,
     show_refusal,
     show_started,
     start_when_checked,
@@ -59,6 +60,7 @@ _FOLDER, _UPLOAD = "A folder on this computer", "Upload a ZIP archive"
 _SOURCE, _UNPACKED = "desk-source", "desk_unpacked"
 _PROBE_PROBLEM = "probe_problem"
 _UNPACK_ASKED, _CHECK_ASKED, _START_ASKED = "desk_unpack_asked", "desk_check_asked", "desk_start_asked"
+_PROBE_ASKED = "desk_probe_asked"
 _ICONS = {"error": ":material/error:", "warning": ":material/warning:", "note": ":material/info:"}
 _KINDS = {"run": "One run", "folds": "Every fold"}
 
@@ -172,6 +174,10 @@ def choose_training_settings(choice: DatasetChoice) -> RunRequest | None:
         except ConfigError as error:
             faults = [Fault(message=str(error))]
     if faults or config is None:
+        # What was asked for with them is not done with others.
+        for asked in (_CHECK_ASKED, _PROBE_ASKED, _START_ASKED):
+            st.session_state.pop(asked, None)
+        forget_start("page")
         _show_faults(faults, text)
         return None
     return RunRequest(choice=choice, config=config, name=name.strip(), kind=kind)
@@ -349,6 +355,8 @@ def _is_active(probe: RunDirectory) -> bool:
 
 
 def _probe_panel(request: RunRequest, *, was_active: bool) -> None:
+    if st.session_state.pop(_PROBE_ASKED, False):
+        _start_probe(request)
     problem = st.session_state.pop(_PROBE_PROBLEM, None)
     if problem:
         st.error(plain(problem), icon=":material/error:")
@@ -376,8 +384,8 @@ def _probe_panel(request: RunRequest, *, was_active: bool) -> None:
     st.button(
         f"Try {PROBE_STEPS} steps" if result is None else "Try again",
         icon=":material/speed:",
-        on_click=_start_probe,
-        args=(request,),
+        on_click=_ask_for,
+        args=(_PROBE_ASKED,),
         key="desk-probe",
     )
     if result is not None:

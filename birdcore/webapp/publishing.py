@@ -61,6 +61,7 @@ IDENTIFY_PAGE, TRAIN_PAGE, FOLLOW_PAGE = "pages/identify_birds.py", "pages/train
 
 _RUN = "run"  # also the name in the page's address
 _PROBLEM, _RESTORED = "publication_problem", "publication_restored"
+_ASKED = "publication_asked"
 
 STEPS = {
     "": "Starting, and calibrating on bird-free sound and held-out recordings",
@@ -235,14 +236,21 @@ def choose_publication(run: ObservedRun) -> None:
             icon=":material/publish:",
             type="primary",
             disabled=not usable or under_way,
-            on_click=_start,
-            args=(request,),
+            on_click=_ask_for_start,
             key="publish-start",
         )
         st.caption(
             "Calibrates the model, measures it on the test recordings, and asks the gate. It takes some minutes, and is "
             "installed only if it passes. It goes on when you close this tab."
         )
+    if st.session_state.pop(_ASKED, False) and usable and not under_way:
+        _start(request)
+        st.rerun()
+
+
+def _ask_for_start() -> None:
+    # Not started here: a field that was left by the click on the button reaches the page together with the click.
+    st.session_state[_ASKED] = True
 
 
 def _show_name(name: str) -> bool:

@@ -22,11 +22,20 @@ from birdcore.training.jobs import enqueue_job
 from birdcore.webapp.dataset import DatasetChoice, audit_now, last_audit
 from birdcore.webapp.wording import count, plain
 
-__all__ = ["RunRequest", "all_problems", "show_refusal", "show_started", "start_when_checked", "training_allowed"]
+__all__ = [
+    "RunRequest",
+    "all_problems",
+    "forget_start",
+    "show_refusal",
+    "show_started",
+    "start_when_checked",
+    "training_allowed",
+]
 
 logger = logging.getLogger(__name__)
 
 _WANTED, _STARTED, _PROBLEM = "start_wanted", "start_done", "start_problem"
+_SHOWN, _ACCEPTED = "start_shown", "start_accepted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,50 +84,59 @@ def start_when_checked(
     place : where on the screen this is; what is wanted in one place is not started in another
     show_problems : shows what was found, where something was
     """
-    if wanted:
+    accepted = st.session_state.pop(_key(_ACCEPTED, place), ())
+    if wanted or accepted:
+        # With what was accepted, as with the first wish, may come a setting that was changed just before the click.
         st.session_state[_key(_WANTED, place)] = request
     if st.session_state.get(_key(_WANTED, place)) != request:
         return  # nothing is wanted, or something else was, before the settings changed
     audit = last_audit(request.choice) or audit_now(request.choice)
     if audit is None:
-        st.session_state.pop(_key(_WANTED, place), None)
+        forget_start(place)
         return
     obstacles, others = all_problems(audit, request.config)
     serious = [problem for problem in others if problem.severity != "note"]
     if obstacles:
-        st.session_state.pop(_key(_WANTED, place), None)
+        forget_start(place)
         st.error("Not started: this data cannot be trained on as it is.", icon=":material/block:")
         show_problems([*obstacles, *serious])
         return
-    if not serious:
+    if all(problem in accepted for problem in serious):
         _enqueue(request, place)
         st.rerun()
     st.warning(
         f"**Not started yet.** The check of the data found {count(len(serious), 'problem')}.", icon=":material/warning:"
     )
     show_problems(serious)
+    st.session_state[_key(_SHOWN, place)] = serious
     with st.container(horizontal=True):
         st.button(
             "Start anyway",
             icon=":material/play_arrow:",
             type="primary",
-            on_click=_enqueue,
-            args=(request, place),
+            on_click=_accept,
+            args=(place,),
             key=f"start-anyway-{place}",
         )
-        st.button("Not now", on_click=_forget, args=(place,), key=f"start-not-{place}")
+        st.button("Not now", on_click=forget_start, args=(place,), key=f"start-not-{place}")
 
 
 def _key(name: str, place: str) -> str:
     return f"{name}-{place}"  # the session's state takes texts only
 
 
-def _forget(place: str) -> None:
-    st.session_state.pop(_key(_WANTED, place), None)
+def _accept(place: str) -> None:
+    st.session_state[_key(_ACCEPTED, place)] = st.session_state.pop(_key(_SHOWN, place), [])
+
+
+def forget_start(place: str) -> None:
+    """Take back the wish to start a run in a place of the screen, if there is one."""
+    for name in (_WANTED, _SHOWN, _ACCEPTED):
+        st.session_state.pop(_key(name, place), None)
 
 
 def _enqueue(request: RunRequest, place: str) -> None:
-    _forget(place)
+    forget_start(place)
     try:
         allowed, reason = training_allowed()  # the button may have been drawn when it still was
         if not allowed:

@@ -130,6 +130,22 @@ def test_what_was_filled_in_is_started(app, run, started, tmp_path):
     }
 
 
+def test_a_name_that_is_left_by_the_click_on_the_button_counts(app, run, started):
+    page = app()
+    field(page, "Name of the model").set_value("my-birds")  # not run yet: name and click come together
+    button(page, "Measure and publish").click().run()
+    assert [options["name"] for _, options in started] == ["my-birds"]
+
+
+def test_a_click_with_a_name_that_cannot_be_used_starts_nothing(app, run, started):
+    page = app()
+    field(page, "Name of the model").set_value("../Up")
+    button(page, "Measure and publish").click().run()
+    assert "use small letters" in said(page) and started == []
+    field(page, "Name of the model").set_value("my-birds").run()
+    assert started == []
+
+
 def test_a_name_is_checked_and_said_to_replace_a_model(app, run, tmp_path):
     page = app()
     assert "A new model." in said(page)

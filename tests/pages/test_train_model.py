@@ -91,6 +91,28 @@ def test_a_change_of_settings_takes_the_wish_back(page, data_folder, queued):
     assert "Start anyway" not in [button.label for button in app.main.button]
 
 
+def test_a_field_that_is_left_by_the_click_on_the_button_counts(page, data_folder, queued, monkeypatch):
+    probes = []
+    monkeypatch.setattr("birdcore.webapp.desk.start_probe", lambda config, data_root: probes.append(config))
+    (data_folder / "4.wav").write_bytes((data_folder / "2.wav").read_bytes())
+    app = page()
+    field(app, "Batch size").set_value(3)  # not run yet: value and click come together
+    press(app, "Try 20 steps")
+    assert [config.batch_size for config in probes] == [3]
+    press(app, "Start training")
+    field(app, "Epochs").set_value(2)
+    press(app, "Start anyway")
+    assert [config.epochs for config, _ in queued] == [2]
+
+
+def test_a_click_with_a_setting_that_does_not_work_starts_nothing_later(page, data_folder, queued):
+    app = page()
+    app.main.text_area[0].set_value("los = 3\n")
+    press(app, "Start training")
+    app.main.text_area[0].set_value("").run()
+    assert not app.main.error and queued == []
+
+
 def test_what_cannot_be_trained_on_is_refused(page, data_folder, queued):
     for number in range(12):
         (data_folder / f"{number}.wav").write_bytes(b"torn")
