@@ -36,6 +36,8 @@ def exclusive_lock(path: Path, *, timeout_seconds: float, refusal: str) -> Itera
         raise RunError(f"{refusal} ({path}: {error})") from error
     with contextlib.closing(lock):
         try:
+            # Or its journal would lie beside the lock: it needs room, and stays where the holder is killed.
+            lock.execute("PRAGMA journal_mode = MEMORY")
             lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             raise RunError(f"{refusal} ({path}: {error})") from error

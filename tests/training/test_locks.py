@@ -1,0 +1,42 @@
+"""Locks on disk."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from birdcore.errors import RunError
+from birdcore.training.locks import exclusive_lock, is_locked
+
+
+def hold_and_die(path):
+    with exclusive_lock(path, timeout_seconds=1.0, refusal="held"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_one_at_a_time_holds_it(tmp_path):
+    path = tmp_path / ".lock"
+    assert not is_locked(path)
+    with exclusive_lock(path, timeout_seconds=1.0, refusal="held"):
+        assert is_locked(path)
+        with pytest.raises(RunError, match="taken"), exclusive_lock(path, timeout_seconds=0.1, refusal="taken"):
+            pass
+    assert not is_locked(path)
+
+
+def test_it_takes_no_room_on_the_disk(tmp_path):
+    path = tmp_path / ".lock"
+    with exclusive_lock(path, timeout_seconds=1.0, refusal="held"):
+        assert list(tmp_path.iterdir()) == [path]
+        assert path.stat().st_size == 0
+
+
+def test_its_holder_s_death_sets_it_free_and_leaves_nothing(tmp_path):
+    path = tmp_path / ".lock"
+    holder = multiprocessing.get_context("spawn").Process(target=hold_and_die, args=(path,))
+    holder.start()
+    holder.join()
+    assert holder.exitcode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == [path]
+    assert not is_locked(path)
