@@ -109,7 +109,15 @@ def known_datasets() -> list[Path]:
 
 
 def dataset_name(folder: Path) -> str:
-    """What a data set's folder is called on screens: its path from the data root on, or its own name."""
+    """What a data set's folder is called on screens: its path from the data root on, or its own name.
+
+    Its whole path where another is called alike: a list of choices tells them apart by nothing else.
+    """
+    name = _short_name(folder)
+    return str(folder) if any(_short_name(other) == name for other in offered_datasets() if other != folder) else name
+
+
+def _short_name(folder: Path) -> str:
     root = data_root()
     return str(folder.relative_to(root)) if folder != root and folder.is_relative_to(root) else folder.name
 

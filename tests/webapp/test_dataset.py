@@ -1,6 +1,6 @@
 import pytest
 
-from birdcore.webapp.dataset import known_datasets
+from birdcore.webapp.dataset import dataset_name, known_datasets
 
 
 @pytest.fixture
@@ -43,3 +43,11 @@ def test_nothing_is_offered_where_nothing_is(root):
     assert known_datasets() == []
     root.mkdir()
     assert known_datasets() == []
+
+
+def test_data_sets_that_are_called_alike_are_told_apart(root, monkeypatch, tmp_path):
+    for folder in (root, root / "night", tmp_path / "old" / "data", tmp_path / "old" / "day"):
+        put(folder / "manifest.csv")
+    monkeypatch.setenv("BIRDCORE_RECORDINGS", str(tmp_path / "old"))
+    names = [dataset_name(folder) for folder in known_datasets()]
+    assert names == [str(root), "night", str(tmp_path / "old" / "data"), "day"]
