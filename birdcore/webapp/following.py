@@ -55,6 +55,8 @@ TABLE_HEIGHT = 320  # pixels; more runs scroll
 LOG_BYTES, LOG_LINES = 64 * 1024, 300
 GIGABYTE = 1e9
 
+TRAIN_PAGE = "pages/train_model.py"
+
 _RUN = "run"  # also the name in the page's address
 _PROBLEM, _CHANGED, _LISTED, _CARDS = "run_problem", "runs_changed", "runs_listed", "runs_with_card"
 VIEWS = ("One run", "Compare runs")
@@ -73,10 +75,11 @@ def all_runs() -> list[ObservedRun]:
 def show_no_runs() -> None:
     """What to do where nothing was ever trained."""
     st.info(
-        f"**Nothing has been trained yet.** Start a run from the sidebar; it then appears here. Runs lie in "
-        f"`{runs_root()}`; the environment variable BIRDCORE_RUNS names another folder.",
+        f"**Nothing has been trained yet.** What you train appears here. Runs lie in `{runs_root()}`; the environment "
+        "variable BIRDCORE_RUNS names another folder.",
         icon=":material/model_training:",
     )
+    st.page_link(TRAIN_PAGE, label="Train a model", icon=":material/model_training:")
 
 
 def choose_view() -> str:

@@ -69,10 +69,14 @@ def show(app, part):
     return app.run()
 
 
-def test_without_runs_the_page_says_what_to_do(open_page):
+def test_without_runs_the_page_says_what_to_do(open_page, monkeypatch):
+    links = []
+    # One page alone has nowhere to link to.
+    monkeypatch.setattr("streamlit.page_link", lambda page, **options: links.append(page))
     app = open_page("follow_runs")
     assert not app.exception
     assert "Nothing has been trained yet" in app.info[0].value
+    assert links == ["pages/train_model.py"]
 
 
 def test_a_run_under_way_shows_progress_curves_and_buttons(open_page, make_run):
