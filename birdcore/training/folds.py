@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,6 +201,8 @@ def describe_folds(report: dict[str, Any]) -> str:
 
 def _open_run(folder: Path, config: TrainConfig, name: str) -> RunDirectory:
     if not (folder / name / "config.json").is_file():
+        # Its making was cut short, if there is anything: the config is written last.
+        shutil.rmtree(folder / name, ignore_errors=True)
         return RunDirectory.create(folder, config, name=name)
     run = RunDirectory.open(folder / name)
     if run.config != config:

@@ -77,6 +77,15 @@ def test_a_finished_fold_is_not_trained_again_and_an_unfinished_one_is(trained, 
     assert begun == ["fold-1"]
 
 
+def test_a_fold_whose_making_was_cut_short_is_made_anew(tmp_path, data, monkeypatch):
+    half = folds.RunDirectory.create(tmp_path, TINY, name="fold-1")
+    (half.path / "config.json").unlink()  # is written last
+    monkeypatch.setattr(folds, "fit", lambda run, **rest: None)
+    with pytest.raises(RunError, match="stopped as asked"):
+        train_folds(tmp_path, TINY, data_root=data)
+    assert [folds.RunDirectory.open(tmp_path / f"fold-{n}").config.fold for n in (0, 1)] == [0, 1]
+
+
 def test_folds_of_another_config_are_not_continued(trained, data):
     with pytest.raises(RunError, match="begun with epochs = 1, now 2"):
         train_folds(trained[0], dataclasses.replace(TINY, epochs=2), data_root=data)

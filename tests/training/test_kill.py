@@ -69,14 +69,15 @@ def start(processes, run, *, die_at):
     return process
 
 
+def parts_of(run):
+    """The run and the folds in it; what has no config is not made yet."""
+    configs = sorted(run.path.glob("**/config.json"))
+    return [RunDirectory.open(path.parent) for path in configs if path.parent.name != "weights"]
+
+
 def outcome(run):
     """All that must not depend on kills: every figure of every epoch, and the weights."""
-    parts = [
-        RunDirectory.open(path.parent)
-        for path in sorted(run.path.glob("**/config.json"))
-        if path.parent.name != "weights"
-    ]
-    trained = [part for part in parts if part.metrics()]
+    trained = [part for part in parts_of(run) if part.metrics()]
     assert trained
     return {
         part.name if part.path != run.path else "": (
@@ -89,8 +90,7 @@ def outcome(run):
 
 def check_readable(run):
     """Whatever a reader opens right now is whole; what the killed process had begun to write is not there."""
-    for config in run.path.glob("**/status.json"):
-        part = RunDirectory.open(config.parent)
+    for part in parts_of(run):
         part.status(), part.config, part.metrics(), part.job()
         checkpoint = part.checkpoint_path("last.safetensors")
         if checkpoint.is_file():
