@@ -270,6 +270,8 @@ def show_data_check(request: RunRequest) -> None:
         )
         if st.session_state.pop(_CHECK_ASKED, False):
             audit = audit_now(request.choice)
+            if audit is not None:
+                st.rerun()  # the button offers to check again
         if audit is not None:
             obstacles, others = all_problems(audit, request.config)
             _show_findings(audit, obstacles, others)

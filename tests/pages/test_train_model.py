@@ -142,6 +142,7 @@ def test_the_check_shows_counts_and_what_to_do(page, data_folder, queued):
     assert not app.exception
     assert any("12 sound files" in markdown.value and "2 species" in markdown.value for markdown in app.main.markdown)
     assert list(app.main.dataframe[0].value["Train"]) == [6, 6]
+    assert "Check again" in [button.label for button in app.main.button]
 
 
 def test_a_probe_tells_what_to_expect(page, data_folder, queued, monkeypatch, tmp_path):
