@@ -33,6 +33,9 @@ MOST_POINTS_IN_ALL = 20_000
 
 MOST_IN_LEGEND = 12
 
+FEW_EPOCHS = 10
+"""So many epochs are all labelled."""
+
 # Okabe and Ito's colours, the blue a little lighter: it must be seen on paper and at night. Then the same, dashed.
 _COLORS = ("#2B8CC4", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A8F8C")
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -114,7 +117,13 @@ def smooth(values: Sequence[float], *, weight: float) -> np.ndarray:
 
 
 def curves_figure(
-    curves: Sequence[Curve], *, title: str, smoothing: float = 0.0, logarithmic: bool = False, height: int = 260
+    curves: Sequence[Curve],
+    *,
+    title: str,
+    smoothing: float = 0.0,
+    logarithmic: bool = False,
+    share: bool = False,
+    height: int = 260,
 ) -> go.Figure:
     """Curves over epochs. What was measured is always drawn; the smoothed curve comes on top of it.
 
@@ -124,6 +133,7 @@ def curves_figure(
     title : of the vertical axis, with its unit
     smoothing : weight for :func:`smooth`; 0 draws none
     logarithmic : vertical axis
+    share : the values lie between 0 and 1, and so does the axis
     height : pixels
     """
     drawn = [curve for curve in curves if any(value is not None for value in curve.values)]
@@ -139,10 +149,14 @@ def curves_figure(
             x, y = thin_out(epochs, smooth(values, weight=smoothing), max_points=max_points)
             _add_line(figure, curve, x, y, line=line | {"width": 2.5}, suffix=", smoothed")
     figure.update_xaxes(title="Epoch", rangemode="tozero", zeroline=False)
+    if max((epoch for curve in drawn for epoch in curve.epochs), default=0) <= FEW_EPOCHS:
+        figure.update_xaxes(dtick=1)  # or there would be halves of an epoch
+    if share:
+        figure.update_yaxes(autorangeoptions={"minallowed": -0.02, "maxallowed": 1.02})
     figure.update_yaxes(title=title, type="log" if logarithmic else "linear", zeroline=False)
     if logarithmic:
-        # Plotly labels every 2 and 5 of a decade by these digits alone.
-        figure.update_yaxes(dtick=1, exponentformat="power")
+        # Of a decade 1, 2 and 5; Plotly would write 2 and 5 as these digits alone.
+        figure.update_yaxes(dtick="D2", tickformat=".0e")
     named = 1 < len(drawn) <= MOST_IN_LEGEND or bool(smoothing and drawn and len(drawn) <= MOST_IN_LEGEND)
     return _lay_out(figure, height=height, legend=named)
 

@@ -37,6 +37,7 @@ from birdcore.training.observation import ObservedRun
 from birdcore.training.run_directory import RunDirectory
 from birdcore.webapp.best_epoch import show_best_epoch
 from birdcore.webapp.observed import (
+    SHARES,
     STATES,
     curves_of,
     metrics_csv,
@@ -410,6 +411,8 @@ def _show_curves(observed: ObservedRun) -> None:
         ("learning_rate", "Learning rate", True),
     ]
     measured = {key for rows in metrics.values() for row in rows for key, value in row.items() if value is not None}
+    if not any(row.get("train_localization_loss") for rows in metrics.values() for row in rows):
+        measured.discard("train_localization_loss")  # a network that does not localize, or does not learn to
     columns = st.columns(2, gap="medium")
     shown = [chart for chart in charts if chart[0] in measured]
     for number, (column, title, logarithmic) in enumerate(shown):
@@ -420,6 +423,7 @@ def _show_curves(observed: ObservedRun) -> None:
                     title=title,
                     # A learning rate is set, not measured: there is nothing to smooth.
                     smoothing=0.0 if column == "learning_rate" else smoothing,
+                    share=column in SHARES,
                     logarithmic=logarithmic and all(row.get(column) for rows in metrics.values() for row in rows),
                 ),
                 config={"displayModeBar": False},

@@ -17,6 +17,7 @@ from birdcore.training.observation import ObservedRun, RunObserver
 from birdcore.webapp.wording import clock
 
 __all__ = [
+    "SHARES",
     "STATES",
     "curves_of",
     "metrics_csv",
@@ -39,6 +40,9 @@ STATES = {
     "lost": (":material/help:", "has lost its process"),
 }
 """State → icon, and the rest of a sentence that begins with the run's name."""
+
+SHARES = ("macro_auc", "cmap", "top1", "false_alarms")
+"""Figures of an epoch that lie between 0 and 1."""
 
 
 @st.cache_resource(show_spinner=False)

@@ -24,7 +24,7 @@ from birdcore.evaluation.comparison import (
 )
 from birdcore.run_figures import Curve, curves_figure
 from birdcore.training.observation import ObservedRun
-from birdcore.webapp.observed import curves_of, metrics_csv, metrics_of, observer, runs_json
+from birdcore.webapp.observed import SHARES, curves_of, metrics_csv, metrics_of, observer, runs_json
 from birdcore.webapp.wording import count, plain
 
 __all__ = ["compare_runs", "setting_differences"]
@@ -95,7 +95,11 @@ def _show_curves(chosen: Sequence[ObservedRun]) -> None:
         with columns[shown % 2]:
             st.plotly_chart(
                 curves_figure(
-                    curves, title=title, smoothing=0.0 if column == "learning_rate" else smoothing, height=320
+                    curves,
+                    title=title,
+                    smoothing=0.0 if column == "learning_rate" else smoothing,
+                    share=column in SHARES,
+                    height=320,
                 ),
                 config={"displayModeBar": False},
                 alt=f"{title} over the epochs of {count(len(chosen), 'run')}",

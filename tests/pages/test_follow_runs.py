@@ -9,6 +9,7 @@ import pytest
 
 from birdcore.config import ClassName, TrainConfig
 from birdcore.data.recordings import Recording
+from birdcore.run_figures import curves_figure
 from birdcore.training.evaluation import collect_scores, write_validation
 from birdcore.training.run_directory import RunDirectory, RunJob
 from birdcore.webapp.observed import observer
@@ -77,6 +78,22 @@ def test_without_runs_the_page_says_what_to_do(open_page, monkeypatch):
     assert not app.exception
     assert "Nothing has been trained yet" in app.info[0].value
     assert links == ["pages/train_model.py"]
+
+
+def test_a_loss_that_is_not_trained_is_not_drawn(open_page, make_run, monkeypatch):
+    titles = []
+    draw = curves_figure
+    monkeypatch.setattr(
+        "birdcore.webapp.following.curves_figure",
+        lambda curves, *, title, **options: (titles.append(title), draw(curves, title=title, **options))[1],
+    )
+    run = make_run("night", state="finished")
+    run.append_metrics({"epoch": 3, "train_loss": 0.5, "train_localization_loss": 0.0})
+    assert not open_page("follow_runs").exception
+    assert "Training loss" in titles and "Localization loss" not in titles
+    run.append_metrics({"epoch": 4, "train_loss": 0.5, "train_localization_loss": 0.1})
+    open_page("follow_runs")
+    assert "Localization loss" in titles
 
 
 def test_a_run_under_way_shows_progress_curves_and_buttons(open_page, make_run):
