@@ -1,6 +1,6 @@
 """Training that is killed, as by kill -9, at any instant, and resumed: it ends as if it had never been killed.
 
-``BIRDCORE_KILLS=100 pytest -s tests/training/test_kill.py`` kills so many times, and tells where it struck.
+``BIRDCORE_KILLS=100 pytest -s --timeout=0 tests/training/test_kill.py`` kills so many times, and tells where it struck.
 """
 
 import collections
