@@ -152,7 +152,7 @@ def curves_figure(
     if max((epoch for curve in drawn for epoch in curve.epochs), default=0) <= FEW_EPOCHS:
         figure.update_xaxes(dtick=1)  # or there would be halves of an epoch
     if share:
-        figure.update_yaxes(autorangeoptions={"minallowed": -0.02, "maxallowed": 1.02})
+        figure.update_yaxes(autorangeoptions={"clipmin": -0.02, "clipmax": 1.02})
     figure.update_yaxes(title=title, type="log" if logarithmic else "linear", zeroline=False)
     if logarithmic:
         # Of a decade 1, 2 and 5; Plotly would write 2 and 5 as these digits alone.

@@ -69,10 +69,10 @@ def test_gaps_and_runs_without_a_value_are_left_out():
 def test_axes_show_what_can_be():
     perfect = Curve(name="perfect", epochs=[1, 2], values=[1.0, 1.0])
     share = curves_figure([perfect], title="AUC", share=True)
-    assert share.layout.yaxis.autorangeoptions.maxallowed == pytest.approx(1.02)  # not up to 2
+    assert share.layout.yaxis.autorangeoptions.clipmax == pytest.approx(1.02)  # not up to 2
     assert share.layout.xaxis.dtick == 1  # no halves of an epoch
     loss = curves_figure([curve(40)], title="Loss")
-    assert loss.layout.yaxis.autorangeoptions.maxallowed is None and loss.layout.xaxis.dtick is None
+    assert loss.layout.yaxis.autorangeoptions.clipmax is None and loss.layout.xaxis.dtick is None
 
 
 def test_a_thousand_epochs_and_hundreds_of_runs_are_few_points():
