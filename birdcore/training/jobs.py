@@ -213,7 +213,7 @@ def stop_job(run: RunDirectory) -> None:
         if status.has_process:
             run.request_stop()
         elif status.is_active:
-            run.write_status(state="stopped", message="Stopped before it began.")
+            run.write_status(state="stopped", message="Stopped while it waited.")
 
 
 def pause_job(run: RunDirectory) -> None:
@@ -231,7 +231,7 @@ def pause_job(run: RunDirectory) -> None:
         if status.has_process:
             run.request_pause()
         elif status.is_active:
-            run.write_status(state="paused", pid=None, hostname=None, message="Paused before it began.")
+            run.write_status(state="paused", pid=None, hostname=None, message="Paused while it waited.")
         else:
             raise RunError(f"{run.name}: cannot be paused, it is {status.state}")
 

@@ -99,8 +99,9 @@ def choose_view() -> str:
 def choose_run(runs: list[ObservedRun]) -> ObservedRun:
     """Let the viewer choose one of the runs, here or in the table."""
     by_name = {run.name: run for run in runs}
-    if st.session_state.get(_RUN) not in by_name:  # deleted, or never there
-        st.session_state.pop(_RUN, None)
+    if _RUN in st.session_state and st.session_state[_RUN] not in by_name:  # deleted, or never there
+        # Not merely forgotten: the browser would go on showing its name.
+        st.session_state[_RUN] = next(iter(by_name))
     name = st.selectbox("Run", list(by_name), key=_RUN, bind="query-params")
     return by_name[name]
 

@@ -137,8 +137,9 @@ def choose_publishable_run() -> ObservedRun | None:
             st.page_link(TRAIN_PAGE, label="Train a model", icon=":material/model_training:")
             st.page_link(FOLLOW_PAGE, label="Follow runs", icon=":material/monitoring:")
         return None
-    if st.session_state.get(_RUN) not in runs:  # deleted, still training, or never there
-        st.session_state.pop(_RUN, None)
+    if _RUN in st.session_state and st.session_state[_RUN] not in runs:  # deleted, still training, or never there
+        # Not merely forgotten: the browser would go on showing its name.
+        st.session_state[_RUN] = next(iter(runs))
     name = st.selectbox(
         "Run", list(runs), key=_RUN, bind="query-params", help="Runs that have ended, the newest first."
     )

@@ -148,6 +148,8 @@ def test_deleting_asks_first_and_then_removes_the_folder(open_page, make_run):
     button(app, "Delete for good").click().run()
     assert not app.exception and not run.path.exists()
     assert app.selectbox[0].options == ["day"]
+    # The browser is told; or it goes on showing the deleted run's name.
+    assert app.selectbox[0].proto.set_value and app.selectbox[0].proto.raw_value == "day"
 
 
 def test_what_goes_wrong_with_a_button_is_shown(open_page, make_run):
