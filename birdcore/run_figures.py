@@ -36,6 +36,9 @@ MOST_IN_LEGEND = 12
 FEW_EPOCHS = 10
 """So many epochs are all labelled."""
 
+MOST_DECADES = 5
+"""So many decades of a logarithmic axis are all labelled."""
+
 # Okabe and Ito's colours, the blue a little lighter: it must be seen on paper and at night. Then the same, dashed.
 _COLORS = ("#2B8CC4", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A8F8C")
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -155,8 +158,10 @@ def curves_figure(
         figure.update_yaxes(autorangeoptions={"clipmin": -0.02, "clipmax": 1.02})
     figure.update_yaxes(title=title, type="log" if logarithmic else "linear", zeroline=False)
     if logarithmic:
-        # Of a decade 1, 2 and 5; Plotly would write 2 and 5 as these digits alone.
-        figure.update_yaxes(dtick="D2", tickformat=".0e")
+        values = [value for curve in drawn for value in curve.values if value]
+        decades = np.log10(max(values) / min(values)) if values else 0.0
+        # Of few decades also 2 and 5, which Plotly would write as these digits alone; of many, every second or third.
+        figure.update_yaxes(dtick="D2" if decades < 2 else int(np.ceil(decades / MOST_DECADES)), tickformat=".0e")
     named = 1 < len(drawn) <= MOST_IN_LEGEND or bool(smoothing and drawn and len(drawn) <= MOST_IN_LEGEND)
     return _lay_out(figure, height=height, legend=named)
 

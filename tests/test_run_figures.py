@@ -75,6 +75,12 @@ def test_axes_show_what_can_be():
     assert loss.layout.yaxis.autorangeoptions.clipmax is None and loss.layout.xaxis.dtick is None
 
 
+@pytest.mark.parametrize(("lowest", "dtick"), [(5e-4, "D2"), (1e-6, 1), (4e-9, 2)])
+def test_a_logarithmic_axis_has_some_labels_and_not_too_many(lowest, dtick):
+    rates = Curve(name="rates", epochs=[1, 2], values=[1e-3, lowest])
+    assert curves_figure([rates], title="Learning rate", logarithmic=True).layout.yaxis.dtick == dtick
+
+
 def test_a_thousand_epochs_and_hundreds_of_runs_are_few_points():
     one = curves_figure([curve(1000)], title="Loss", smoothing=0.5)
     assert max(len(trace.x) for trace in one.data) <= MAX_POINTS
