@@ -75,13 +75,16 @@ def main() -> None:
         print(markdown(rows, budget=budget))
         return
     configs = {name: _shared_config(path) for name, path in presets.items()}
-    rows = finished_rows(RESULTS / "models.json", configs, budget=budget)
+    results = RESULTS / "models.json"
+    rows = finished_rows(results, configs, budget=budget)
     if not options.list:
         folder = runs_root() / "bench-models" / f"{budget:g}s"
         for name in options.only or presets:
             if name not in rows:
-                rows[name] = _bench(name, configs[name], budget, folder)
-                _write(list(rows.values()), budget)  # after each, so that an interrupted bench has its table, too
+                row = _bench(name, configs[name], budget, folder)
+                # Written after each, so that an interrupted bench has its table, too; others may have added to it.
+                rows = rows | finished_rows(results, configs, budget=budget) | {name: row}
+                _write(list(rows.values()), budget)
     for name in presets:
         print(f"{name:<28}{'finished' if name in rows and 'failed' not in rows[name] else 'not yet'}")
 
