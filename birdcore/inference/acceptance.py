@@ -1,5 +1,5 @@
-"""The gate that a model passes before people are offered it: what it says to noise, to speech, to silence, and whether
-it is worse than the one it replaces.
+"""The gate that a model passes before people are offered it: what it says to noise, to speech, to silence, whether it
+tells species apart at all, and whether it is worse than the one it replaces.
 """
 
 from __future__ import annotations
@@ -31,8 +31,15 @@ above this. Data sets hold a hundred such windows, seldom more, and 6 of them ar
 MOST_LOST = 0.01
 """Macro ROC-AUC that a model may have less than the one it replaces: below this, the two cannot be told apart."""
 
+LEAST_SKILL = 0.6
+"""Macro ROC-AUC that a model needs, of which chance has 0.5: one that has learnt nothing keeps silent about noise, too.
+
+It fails where it is beyond doubt that it has less: where the upper end of the 95 % interval is below this.
+"""
+
 NUM_VOICES = 16
 SILENCE_SECONDS = 20.0
+NO_TEST_SPLIT = "no recordings were set aside for testing"
 SAMPLE_RATE = 32_000
 
 
@@ -42,7 +49,7 @@ class Check:
 
     Parameters
     ----------
-    name : "noise", "speech", "silence" or "regression"
+    name : "noise", "speech", "silence", "skill" or "regression"
     passed : None where it could not be asked
     measured, required : the figure and its limit; None where it could not be asked
     sentence : what came of it, for people
@@ -79,18 +86,24 @@ def examine(
         If a table cannot be used.
     """
     checks = []
-    for number, check in enumerate(
-        (
-            lambda: _noise(predictor, background),
-            lambda: _speech(predictor),
-            lambda: _silence(predictor),
-            lambda: _regression(predictor, replaced, manifest),
-        ),
-        start=1,
-    ):
-        checks.append(check())
+    clips: list[dict[str, float]] = []  # heard once, for two questions
+
+    def figure() -> dict[str, float] | None:
+        if manifest is not None and not clips:
+            clips.append(evaluate_clips(predictor, manifest)["all"]["macro_roc_auc"])
+        return clips[0] if clips else None
+
+    questions = (
+        lambda: _noise(predictor, background),
+        lambda: _speech(predictor),
+        lambda: _silence(predictor),
+        lambda: _skill(figure()),
+        lambda: _regression(predictor, figure(), replaced, manifest),
+    )
+    for number, ask in enumerate(questions, start=1):
+        checks.append(ask())
         if progress:
-            progress(number / 4)
+            progress(number / len(questions))
     return checks
 
 
@@ -147,18 +160,42 @@ def _silence(predictor: Predictor) -> Check:
     )
 
 
-def _regression(predictor: Predictor, replaced: Predictor | None, manifest: Path | None) -> Check:
+def _unasked(name: str, reason: str) -> Check:
+    return Check(name=name, passed=None, measured=None, required=None, sentence=f"Not asked: {reason}.")
+
+
+def _skill(figure: dict[str, float] | None) -> Check:
+    if figure is None:
+        return _unasked("skill", NO_TEST_SPLIT)
+    value, low, high = figure["value"], figure["low"], figure["high"]
+    if value is None:
+        return _unasked("skill", "the test split holds a single species")
+    interval = "" if high is None else f" (95 % interval {low:.3f} to {high:.3f})"
+    return Check(
+        name="skill",
+        passed=bool((value if high is None else high) >= LEAST_SKILL),
+        measured=value,
+        required=LEAST_SKILL,
+        sentence=f"Macro ROC-AUC on the test split is {value:.3f}{interval}; chance has 0.5, and {LEAST_SKILL:g} is needed.",
+    )
+
+
+def _regression(
+    predictor: Predictor, figure: dict[str, float] | None, replaced: Predictor | None, manifest: Path | None
+) -> Check:
     def unasked(reason: str) -> Check:
-        return Check(name="regression", passed=None, measured=None, required=None, sentence=f"Not asked: {reason}.")
+        return _unasked("regression", reason)
 
     if replaced is None:
         return unasked("there is no model of this name yet")
-    if manifest is None:
-        return unasked("no recordings were set aside for testing")
+    if manifest is None or figure is None:
+        return unasked(NO_TEST_SPLIT)
     ours, theirs = ({name.code for name in model.config.class_names} for model in (predictor, replaced))
     if ours != theirs:
         return unasked("the model it replaces knows other species")
-    new, old = (evaluate_clips(model, manifest)["all"]["macro_roc_auc"]["value"] for model in (predictor, replaced))
+    new, old = figure["value"], evaluate_clips(replaced, manifest)["all"]["macro_roc_auc"]["value"]
+    if new is None or old is None:
+        return unasked("the test split holds a single species")
     return Check(
         name="regression",
         passed=new >= old - MOST_LOST,

@@ -68,7 +68,7 @@ STEPS = {
     "recordings": "Test recordings: which species",
     "boxes": "Test recordings: when, and at what pitch",
     "unknown species and backgrounds": "Birds it does not know, and bird-free sound",
-    "gate": "The gate: noise, speech, silence, and the model it replaces",
+    "gate": "The gate: noise, speech, silence, chance, and the model it replaces",
 }
 """What ``publish`` calls a step → what people call it, in the order in which they come."""
 
@@ -76,6 +76,7 @@ CHECKS = {
     "noise": "Bird-free recordings",
     "speech": "Human speech",
     "silence": "Silence",
+    "skill": "Better than chance",
     "regression": "No worse than what it replaces",
 }
 

@@ -9,6 +9,7 @@ import soundfile
 
 from birdcore.config import MEL_YAMNET_WIDE, ClassName, ModelConfig, TrainConfig, to_dict
 from birdcore.errors import AcceptanceError, DataError
+from birdcore.inference import acceptance
 from birdcore.inference.predictor import Predictor
 from birdcore.inference.publish import noise_bias, publish
 from birdcore.models.checkpoint import find_weights, load_model, save_weights
@@ -22,6 +23,14 @@ def table(path, rows):
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unskilled_models_pass():
+    """The models here have learnt nothing, and the gate would rightly refuse them; its own test sees that it does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(acceptance, "LEAST_SKILL", 0.0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +137,7 @@ def test_publishing_again_keeps_the_earlier_version_and_compares_with_it(publish
     (version,) = list_versions(published.path)
     assert version.weights.facts["summary"] == "A test."
     checks = json.loads((again.path / "acceptance.json").read_text())
-    assert checks[3]["name"] == "regression" and checks[3]["passed"] is True
+    assert checks[-1]["name"] == "regression" and checks[-1]["passed"] is True
     assert restore_version(published.path, version.name).facts["summary"] == "A test."
 
 
@@ -185,7 +194,7 @@ def test_every_figure_is_in_the_report_and_on_the_card(published):
 
 def test_a_silent_model_needs_no_bias(run_weights, data, tmp_path):
     model = load_model(run_weights)
-    model.clip_class.bias.data -= 12.0
+    model.clip_class.bias.data -= 16.0
     silent = save_weights(tmp_path / "silent", model, run_weights.config, {})
     assert noise_bias(silent, [data / "background/place00.wav"]) == 0.0
 

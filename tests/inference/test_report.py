@@ -10,6 +10,8 @@ import pytest
 
 from birdcore.config import MEL_S0, ClassName, ModelConfig
 from birdcore.errors import AudioError, DataError
+from birdcore.evaluation.clips import bootstrap_interval
+from birdcore.inference import report
 from birdcore.inference.report import evaluate_clips, evaluate_localization, evaluate_rejection
 from birdcore.scores import Scores
 
@@ -363,3 +365,18 @@ class TestRejection:
     def test_no_held_out_species_are_refused(self, tables):
         with pytest.raises(DataError, match="20 recordings of known and 0 of held-out species"):
             evaluate_rejection(KnowingPredictor(self.scores), *tables[:2], held_out_codes={"heron"})
+
+
+def test_intervals_of_a_few_species_among_thousands_are_those_of_the_full_table():
+    generator = np.random.default_rng(0)
+    reference = np.zeros((30, 400), dtype=bool)
+    reference[np.arange(30), generator.integers(5, size=30)] = True
+    scores = 0.5 * generator.random(reference.shape) + 0.3 * reference
+    groups = [f"group{row // 2}" for row in range(30)]
+    section = report._clip_section(reference, scores, groups)
+    for name, metric in report.CLIP_METRICS.items():
+        interval = bootstrap_interval(
+            metric, reference, scores, groups=groups, generator=np.random.default_rng(report.SEED)
+        )
+        assert (section[name]["low"], section[name]["high"]) == pytest.approx(interval)
+        assert section[name]["value"] == metric(reference, scores)
