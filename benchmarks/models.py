@@ -286,8 +286,10 @@ def markdown(rows: list[dict[str, Any]], *, budget: float) -> str:
             )
         )
     recordings = measured[0]["num_recordings"] if measured else 0
+    threads = sorted({row["machine"]["torch_threads"] for row in measured})
     notes = [
-        f"Each trained for about {budget:g} s here on the same recordings, split and seed, and measured on the "
+        f"Each trained for about {budget:g} s on {' or '.join(map(str, threads)) or 'no'} processor core(s), on the same "
+        f"recordings, split and seed, and was measured on the "
         f"{recordings} recordings of the test split; intervals are 95 % bootstrap intervals over groups. Curves run "
         f"from {CHANCE_AUC} (chance, lowest bar) to 1."
     ]

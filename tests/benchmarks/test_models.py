@@ -30,6 +30,7 @@ def row(name, auc, **changes):
         "windows_per_epoch": 640,
         "best_epoch": 2,
         "validation_macro_auc": [0.5, None, auc],
+        "machine": {"torch_threads": 2},
     } | changes
 
 
@@ -70,6 +71,7 @@ def test_the_table_ranks_presets_and_says_which_failed():
     text = markdown(rows, budget=600)
     lines = text.splitlines()
     assert lines[2].startswith("| `good` | 0.950 (0.850–1.000)") and lines[3].startswith("| `poor`")
+    assert "for about 600 s on 2 processor core(s)" in text
     assert "`poor` is not clearly better than chance" in text and "0.500, –, 0.620" in text
     assert "`broken` could not be trained: yamnet.tflite: no such file" in text
     assert "`good` is not" not in text
