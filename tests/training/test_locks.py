@@ -1,8 +1,9 @@
 """Locks on disk."""
 
-import multiprocessing
-import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,15 @@ from birdcore.errors import RunError
 from birdcore.training.locks import exclusive_lock, is_locked
 
 
-def hold_and_die(path):
-    with exclusive_lock(path, timeout_seconds=1.0, refusal="held"):
-        os.kill(os.getpid(), signal.SIGKILL)
+ROOT = Path(__file__).resolve().parents[2]
+
+HOLD_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from birdcore.training.locks import exclusive_lock
+with exclusive_lock(Path(sys.argv[1]), timeout_seconds=1.0, refusal="held"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_one_at_a_time_holds_it(tmp_path):
@@ -34,9 +41,7 @@ def test_it_takes_no_room_on_the_disk(tmp_path):
 
 def test_its_holder_s_death_sets_it_free_and_leaves_nothing(tmp_path):
     path = tmp_path / ".lock"
-    holder = multiprocessing.get_context("spawn").Process(target=hold_and_die, args=(path,))
-    holder.start()
-    holder.join()
-    assert holder.exitcode == -signal.SIGKILL
+    holder = subprocess.run([sys.executable, "-c", HOLD_AND_DIE, str(path)], cwd=ROOT, check=False)
+    assert holder.returncode == -signal.SIGKILL
     assert list(tmp_path.iterdir()) == [path]
     assert not is_locked(path)
