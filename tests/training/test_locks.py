@@ -10,7 +10,6 @@ import pytest
 from birdcore.errors import RunError
 from birdcore.training.locks import exclusive_lock, is_locked
 
-
 ROOT = Path(__file__).resolve().parents[2]
 
 HOLD_AND_DIE = """
