@@ -94,7 +94,7 @@ class Puffin(nn.Module):
             inputs = hidden * directions
         self.pooling = make_pooling(options["pooling"], inputs, architecture="puffin", others=("last",))
         self.classifier = nn.Linear(inputs, config.num_outputs)
-        # Else the recurrent units saturate to say "no" to all classes, before they have learnt to hear anything.
+        # Else it first learns to say "no" to all classes, at the cost of the recurrent units.
         nn.init.constant_(self.classifier.bias, math.log(PRIOR / (1 - PRIOR)))
 
     def forward(self, picture: Tensor) -> ModelOutput:
