@@ -128,7 +128,8 @@ def _parser() -> argparse.ArgumentParser:
         "publish",
         help="calibrate, measure and ship the weights of a training run",
         description="Calibrate the weights of a training run, measure them on the test split, and install them with their "
-        "model card where they pass the gate: noise, speech, silence, and no worse than what they replace.",
+        "model card where they pass the gate: noise, speech, silence, better than chance, and no worse than what they "
+        "replace.",
     )
     publish.add_argument("training_run", metavar="RUN", help="run directory")
     publish.add_argument("--name", required=True, help="name of the weights to write")

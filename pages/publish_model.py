@@ -8,7 +8,7 @@ webapp.need_frame("pages/publish_model.py")
 st.title("Publish a model")
 st.markdown(
     "From a training run to a model that the app offers. It must pass the gate first: silent on noise, speech and "
-    "silence, and no worse than the model it replaces."
+    "silence, better than chance, and no worse than the model it replaces."
 )
 
 if webapp.may_publish():
