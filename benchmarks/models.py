@@ -26,7 +26,7 @@ from typing import Any
 from benchmarks.model_cost import multiply_adds
 from benchmarks.report import RESULTS, best_seconds, machine_facts
 from benchmarks.sounds import write_recording
-from birdcore.config import TrainConfig, to_dict
+from birdcore.config import TrainConfig, from_dict, to_dict
 from birdcore.errors import BirdcoreError
 from birdcore.places import data_root, project_root, runs_root
 from birdcore.training.run_directory import replace_atomically
@@ -48,7 +48,7 @@ CLEARLY_ABOVE_CHANCE = 0.6
 """A preset whose interval begins below this has not learnt what it should, and the table says so."""
 
 SHARED = {"data_format": "manifest", "manifest": "manifest.csv", "split": "grouped", "fold": 0, "num_folds": 5}
-SHARED |= {"seed": 0, "devices": 1, "patience": 0}
+SHARED |= {"seed": 0, "devices": 1, "patience": 0, "teacher": ""}
 """What is the same for every preset, whatever its file says."""
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -151,7 +151,7 @@ def finished_rows(file: Path, configs: dict[str, TrainConfig], *, budget: float)
         for row in rows
         if row.get("budget_seconds") == budget
         and row["preset"] in configs
-        and row.get("settings") == json.loads(json.dumps(to_dict(configs[row["preset"]])))
+        and from_dict(TrainConfig, row["settings"]) == configs[row["preset"]]
     }
 
 

@@ -350,6 +350,9 @@ class TrainConfig:
     init : "scratch", "yamnet" (trunk read from ``yamnet_file``), "crnn" (trunk of the shipped weights of that name), or
         "imagenet" (timm; hub or ``imagenet_file``)
     yamnet_file, imagenet_file : local paths; "" to look in the usual places
+    teacher : name of weights whose embedding the network imitates beside its own task, or "" for none; see
+        ``birdcore.training.teacher``
+    teacher_weight : weight of the imitation's loss
     fold, num_folds : which of the group-wise validation folds validates; ``fold = -1`` trains on everything and
         validates on nothing
     epochs, windows_per_epoch, batch_size : size of the run
@@ -389,6 +392,8 @@ class TrainConfig:
     init: Literal["scratch", "yamnet", "crnn", "imagenet"] = "scratch"
     yamnet_file: str = ""
     imagenet_file: str = ""
+    teacher: str = ""
+    teacher_weight: float = 10.0
     fold: int = 0
     num_folds: int = 5
     epochs: int = 30
@@ -435,7 +440,7 @@ class TrainConfig:
         for name in ("mixup", "noise", "recording_noise", "twins", "label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must be between 0 and 1")
-        for name in ("weight_decay", "warmup_epochs", "patience", "num_workers", "spec_augment"):
+        for name in ("weight_decay", "warmup_epochs", "patience", "num_workers", "spec_augment", "teacher_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must be at least 0")
         if self.checkpoint_seconds < 0:

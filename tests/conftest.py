@@ -10,8 +10,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config):
-    # Before anything imports torch. The tests' models are tiny: more threads would only wait for each other.
-    os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+    # Before anything imports torch. The tests' models are tiny: several threads of one wait for each other, and for
+    # ever where other work holds a core. Two processes of tests run side by side instead.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("MPLBACKEND", "Agg")
 
 

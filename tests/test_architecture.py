@@ -59,6 +59,11 @@ LIGHT_ENGINES = {
     "birdcore.training.run_directory",
 }
 
+# A teacher is a finished model, and finished models are heard through inference.
+LISTENS_WITH = {
+    ("birdcore.training.teacher", "birdcore.inference.embedding"),
+}
+
 TORCH = {"torch", "torchvision", "torchaudio", "timm", "lightning", "lightning_fabric"}
 PICKLES = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal", "cloudpickle"}
 MAY_PRINT = {"birdcore.__main__", "train"}
@@ -146,6 +151,8 @@ def _layer_fault(module: str, imported: str) -> str | None:
         return "this module has no torch"
     if ORDER.index(theirs) > ORDER.index(mine):
         return f"{mine} may not import {theirs}"
+    if (module, imported) in LISTENS_WITH:
+        return None
     if {layer_prefix(module), layer_prefix(imported)} == {"birdcore.training", "birdcore.inference"}:
         return "training and inference meet only in the checkpoint"
     its_command = module == "birdcore.__main__" and layer_prefix(imported) == "birdcore.commands"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from birdcore.config import MelConfig, TrainConfig
 from birdcore.data.annotations import UNKNOWN_LABELS, UNNAMED_LABELS
 from birdcore.data.augmentation import add_in_power, equalize, reduce_noise_in_mel, shift_frequency, stretch_time
 from birdcore.data.signal_spans import find_signal_spans, mask_signal
+from birdcore.data.teacher import TeacherTrack
 from birdcore.errors import DataError
 from birdcore.events import Event
 from birdcore.frames import mel_band_edges
@@ -96,6 +98,7 @@ class TrainingSource:
     Parameters
     ----------
     mel : shape (num_frames, n_mels), unscaled
+    path : the recording; None where it was synthesised
     label : species code, "" for a background
     events : boxes where drawn, None where only the label is known
     isolated : a call without background, which is never shown bare
@@ -103,9 +106,11 @@ class TrainingSource:
     weight : how often it is drawn beside others of its class
     event_probabilities : shape (num_events,), how often a cut is made around each event; None draws them alike
     frames_known : the events tell when a bird sings; False where they are only the windows that were labelled
+    teacher : what the run's teacher makes of it; None without a teacher
     """
 
     mel: np.ndarray
+    path: Path | None = None
     label: str = ""
     events: tuple[Event, ...] | None = None
     isolated: bool = False
@@ -113,6 +118,7 @@ class TrainingSource:
     weight: float = 1.0
     event_probabilities: np.ndarray | None = None
     frames_known: bool = True
+    teacher: TeacherTrack | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +134,8 @@ class Windows:
     bands, band_weight : shape (batch, num_classes + 1, num_bands, T) in [0, 1], and (batch, num_classes + 1, T); the
         last row is any bird
     clip_weight : shape (batch, num_outputs), 1, or 0 where nobody knows whether the species is heard
+    teacher : shape (batch, teacher_size), what the teacher makes of the recording there; size 0 without a teacher
+    teacher_weight : shape (batch,), 1, or 0 where the teacher has not heard the window (several recordings mixed)
     """
 
     mel: np.ndarray
@@ -139,6 +147,8 @@ class Windows:
     bands: np.ndarray
     band_weight: np.ndarray
     clip_weight: np.ndarray
+    teacher: np.ndarray
+    teacher_weight: np.ndarray
 
 
 @dataclass
@@ -154,6 +164,8 @@ class _Window:
     bands: np.ndarray
     band_weight: np.ndarray
     clip_weight: np.ndarray
+    teacher: np.ndarray
+    teacher_weight: float = 0.0
     needs_background: bool = False
 
 
@@ -213,6 +225,9 @@ class WindowMaker:
         self._index = {code: i for i, code in enumerate(self.outputs)}
         self._masks: dict[int, np.ndarray] = {}
         self._noise_frames: dict[int, np.ndarray] = {}
+        sources = [*self.weak, *self.auxiliary, *self.strong, *self.backgrounds]
+        tracks = [source.teacher for source in sources if source.teacher is not None]
+        self.teacher_size = tracks[0].embeddings.shape[1] if tracks else 0
         # What was cut out of its background has none to lend.
         self._noise_sources = [source for source in [*self.weak, *self.strong] if not source.isolated]
         parts = [(self.weak, 0.42), (self.strong, 0.24), (self.auxiliary, 0.2), (self.backgrounds, 0.14)]
@@ -298,10 +313,14 @@ class WindowMaker:
             bands=np.zeros((self.num_classes + 1, grid.num_bands, grid.num_frames), dtype=np.float32),
             band_weight=np.zeros((self.num_classes + 1, grid.num_frames)),
             clip_weight=np.ones(len(self.outputs)),
+            teacher=np.zeros(self.teacher_size),
             # People cut out calls, too: one in three stays bare.
             needs_background=source.isolated and generator.random() < 0.67,
         )
         onset = start * self.features.frame_seconds
+        if source.teacher is not None:
+            window.teacher = source.teacher.between(onset, onset + cut_frames * self.features.frame_seconds)
+            window.teacher_weight = 1.0
         if source.events is not None:
             self._paint_events(window, source.events, onset, 1 / stretch)
             if not source.frames_known:
@@ -429,6 +448,7 @@ class WindowMaker:
             bands=np.maximum(first.bands, second.bands),
             band_weight=np.maximum(first.band_weight, second.band_weight),
             clip_weight=np.where(clip >= 1, 1.0, weaker(first.clip_weight, second.clip_weight)),
+            teacher=first.teacher,
             needs_background=first.needs_background and second.needs_background,
         )
 
@@ -444,7 +464,7 @@ class WindowMaker:
         power = self.features.power
         active = window.mel[window.mel.mean(axis=1) > 0]
         if len(active) == 0:
-            window.mel = noise
+            window.mel, window.teacher_weight = noise, 0.0
             return
         snr_db = generator.uniform(-3.0, 20.0)
         gain = active.mean() / max(noise.mean(), 1e-12) * 10.0 ** (-snr_db * power / 20.0)

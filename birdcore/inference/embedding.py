@@ -18,6 +18,7 @@ from birdcore.models.checkpoint import Weights, check_sha256, find_weights, load
 from birdcore.models.classifier_config import ClassifierConfig
 from birdcore.models.embedding_head import EmbeddingHead
 from birdcore.models.outside import OutsideConfig
+from birdcore.models.registry import naming_layer
 
 __all__ = ["CustomClassifier", "Embedder", "open_embedder", "span_embeddings"]
 
@@ -78,11 +79,9 @@ class _NetworkEmbedder:
             noise = np.zeros((1, round(self._config.window_samples)), dtype=np.float32)
             self.embedding_size = self.embeddings(noise).shape[1]
             return
-        outputs = self._config.num_outputs
-        layers = [m for m in self._network.modules() if isinstance(m, nn.Linear) and m.out_features == outputs]
-        if not layers:
+        self._layer = naming_layer(self._network, self._config.num_outputs)
+        if self._layer is None:
             raise WeightsError(f"weights {weights.name!r}: {self._config.architecture} has no embedding to build on")
-        self._layer = layers[0]
         self.embedding_size = self._layer.in_features
 
     def embeddings(self, windows: np.ndarray) -> np.ndarray:

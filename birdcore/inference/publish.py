@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -196,13 +196,19 @@ def _prepare(
             )
     facts = written.facts | {
         "metrics": _headline_metrics(report) or _validation_metrics(source.facts.get("validation", {})),
-        "licence": "Weights: for non-commercial use only, as the recordings' licences ask (CC BY-NC-SA, BY-NC-ND). Code: MIT.",
+        "licence": _licence(source.facts.get("provenance", {})),
         "limits": limits,
     }
     written = save_weights(folder, load_model(source), config, facts, half=True)
     (written.path / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (written.path / "README.md").write_text(model_card(written, report), encoding="utf-8")
     return written
+
+
+def _licence(provenance: Mapping[str, Any]) -> str:
+    teacher = provenance.get("teacher", "none")
+    taught = "" if teacher.startswith("none") else "; they share the licence of the model that taught them"
+    return f"Weights: for non-commercial use only, as the recordings' licences ask (CC BY-NC-SA, BY-NC-ND){taught}. Code: MIT."
 
 
 def _calibrate(config: ModelConfig, scored: Path) -> tuple[ModelConfig, dict[str, Any]]:

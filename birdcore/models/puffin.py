@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor, nn
 
 from birdcore.config import ModelConfig
@@ -14,12 +12,6 @@ from birdcore.models.output import ModelOutput
 from birdcore.models.picture import as_channels, map_size, require_size, smallest_picture
 
 __all__ = ["Puffin"]
-
-PRIOR = 0.02
-"""Score of every class before training: most classes are absent from most windows.
-
-Source: Lin et al. (2017), "Focal loss for dense object detection", section 4.1.
-"""
 
 
 class Puffin(nn.Module):
@@ -94,8 +86,6 @@ class Puffin(nn.Module):
             inputs = hidden * directions
         self.pooling = make_pooling(options["pooling"], inputs, architecture="puffin", others=("last",))
         self.classifier = nn.Linear(inputs, config.num_outputs)
-        # Else it first learns to say "no" to all classes, at the cost of the recurrent units.
-        nn.init.constant_(self.classifier.bias, math.log(PRIOR / (1 - PRIOR)))
 
     def forward(self, picture: Tensor) -> ModelOutput:
         """Pictures of the shape the network was built for → ModelOutput with a clip head only."""

@@ -9,6 +9,7 @@ from torch import nn
 
 from birdcore.config import ModelConfig
 from birdcore.errors import ConfigError
+from birdcore.models.attention_pooling import AttentionPooling
 from birdcore.models.bulbul import Bulbul
 from birdcore.models.crnn import Crnn
 from birdcore.models.crnn_s0 import CrnnS0
@@ -22,7 +23,15 @@ from birdcore.models.resnet18 import ResNet18
 from birdcore.models.sparrow import Sparrow
 from birdcore.models.zilpzalp import Zilpzalp
 
-__all__ = ["ARCHITECTURES", "Architecture", "build_model", "frame_stride", "list_architectures", "localizes"]
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "build_model",
+    "frame_stride",
+    "list_architectures",
+    "localizes",
+    "naming_layer",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,3 +176,15 @@ def build_model(config: ModelConfig) -> nn.Module:
     if config.architecture not in ARCHITECTURES:
         raise ConfigError(f"architecture {config.architecture!r}: unknown; one of {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[config.architecture].build(config)
+
+
+def naming_layer(network: nn.Module, num_outputs: int) -> nn.Linear | None:
+    """The layer that names the species: what enters it is the network's embedding, its bias what is expected unheard.
+
+    None in a network that has none of its own, such as an ensemble.
+    """
+    weighing = {id(part) for m in network.modules() if isinstance(m, AttentionPooling) for part in m.modules()}
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear) and layer.out_features == num_outputs and id(layer) not in weighing:
+            return layer
+    return None

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import nn
 
 from birdcore.config import TrainConfig
 from birdcore.errors import RunError
 from birdcore.models.checkpoint import find_weights, load_model
 from birdcore.models.imagenet import load_imagenet_weights
+from birdcore.models.registry import naming_layer
 from birdcore.models.yamnet import YamnetTrunk, load_yamnet_trunk
 from birdcore.models.yamnet_weights import fetch_yamnet
 
-__all__ = ["initialize"]
+__all__ = ["expect_rarely", "initialize"]
 
 TRUNK_WEIGHTS = "crnn"
 """Weights whose trunk began as YAMNet's, and has heard birds since."""
@@ -57,3 +60,24 @@ def _fill_trunk(trunk: YamnetTrunk, config: TrainConfig, *, data_root: Path) -> 
     trunk.load_state_dict(load_model(shipped).trunk.state_dict())
     source = f"taken from the shipped weights {shipped.name!r}"
     return f"trunk: {source}" if config.init == "crnn" else f"trunk: there is no {file}; {source} instead"
+
+
+@torch.no_grad()
+def expect_rarely(network: nn.Module, share: np.ndarray) -> None:
+    """Let a fresh network begin by expecting each class as often as it comes.
+
+    Else it spends its first hundreds of steps on learning to say "no" to almost everything, and a recurrent network may
+    not come out of that. Nothing happens to a network without a layer that names species.
+
+    Parameters
+    ----------
+    share : shape (num_outputs,), share of the windows that hold each class
+
+    Source
+    ------
+    Lin et al. (2017), "Focal loss for dense object detection", section 4.1.
+    """
+    layer = naming_layer(network, len(share))
+    if layer is not None and layer.bias is not None:
+        share = np.clip(share, 1e-3, 0.5)
+        layer.bias.copy_(torch.from_numpy(np.log(share / (1 - share))))

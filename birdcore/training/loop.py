@@ -31,12 +31,13 @@ from birdcore.models.checkpoint import save_weights
 from birdcore.models.registry import build_model
 from birdcore.training.checkpoint_state import CheckpointState, update_average
 from birdcore.training.evaluation import collect_scores, write_validation
-from birdcore.training.initialization import initialize
+from birdcore.training.initialization import expect_rarely, initialize
 from birdcore.training.losses import clip_loss, localization_loss, output_weights
 from birdcore.training.processes import group_shape, process_rank
 from birdcore.training.run_directory import RunDirectory
 from birdcore.training.schedule import make_optimizer, set_learning_rate
 from birdcore.training.sources import TrainingData, collect_training_data
+from birdcore.training.teacher import Student, imitation_loss, learn_from
 from birdcore.training.tracking import RunTracker, tracked
 from birdcore.training.validation import Validation, validate
 
@@ -45,6 +46,8 @@ __all__ = ["fit", "mask_spectrogram"]
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "last.safetensors"
+
+_LOSSES = ("train_loss", "train_localization_loss", "train_imitation_loss")
 
 PAUSE_SECONDS = 0.2
 """How often a paused run looks whether it may go on."""
@@ -140,20 +143,14 @@ def _fit(run: RunDirectory, data_root: Path, tracker: RunTracker | None = None) 
     model_config = _make_model_config(config, data)
     network = build_model(model_config)
     start = initialize(network, config, data_root=data_root)
+    if config.teacher:
+        data = learn_from(config.teacher, data)
     logger.info(
         "%s, %.1f million parameters; %s",
         config.architecture,
         sum(p.numel() for p in network.parameters()) / 1e6,
         start,
     )
-    network = network.to(memory_format=torch.channels_last)  # half as fast again on CPUs
-    if fabric.world_size > 1 and fabric.device.type == "cuda":
-        # Statistics over the whole batch, not over each process's part of it; torch has no such layer for CPUs.
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-    average = copy.deepcopy(network).eval().requires_grad_(False).to(fabric.device)
-    model, optimizer = fabric.setup(network, make_optimizer(network, config))
-    scale = features.to(fabric.device).scale
-
     stride = getattr(network, "frame_stride", 4)
     grid = TargetGrid.make(
         features=preset,
@@ -173,12 +170,24 @@ def _fit(run: RunDirectory, data_root: Path, tracker: RunTracker | None = None) 
         data.strong,
         data.backgrounds,
     )
+    if config.loss != "cross_entropy":
+        expect_rarely(network, maker.positive_share())
     weights = output_weights(maker.positive_share(), config).to(fabric.device)
+
+    network = network.to(memory_format=torch.channels_last)  # half as fast again on CPUs
+    if fabric.world_size > 1 and fabric.device.type == "cuda":
+        # Statistics over the whole batch, not over each process's part of it; torch has no such layer for CPUs.
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    average = copy.deepcopy(network).eval().requires_grad_(False).to(fabric.device)
+    scale = features.to(fabric.device).scale
+    # What learns: the network alone, or with the layer that imitates, which is left behind afterwards.
+    learner = Student(network, num_outputs=len(outputs), size=maker.teacher_size) if maker.teacher_size else network
+    model, optimizer = fabric.setup(learner, make_optimizer(learner, config))
 
     global_batch = config.batch_size * fabric.world_size
     steps_per_epoch = max(1, config.windows_per_epoch // global_batch)
     total_steps = steps_per_epoch * config.epochs
-    state = CheckpointState(network, average, optimizer, fabric.strategy.precision)
+    state = CheckpointState(learner, average, optimizer, fabric.strategy.precision)
     checkpoint = run.checkpoint_path(CHECKPOINT)
     if checkpoint.is_file():
         state.load(checkpoint)
@@ -207,14 +216,19 @@ def _fit(run: RunDirectory, data_root: Path, tracker: RunTracker | None = None) 
                 first=fabric.global_rank * config.batch_size,
                 of=global_batch,
             )
-            output = model(picture)
+            output, imitation = model(picture) if maker.teacher_size else (model(picture), None)
             named = clip_loss(
                 output.clip, targets["clip"], config=config, weights=weights, mask=targets.get("clip_weight")
             )
             located = named.new_zeros(())
             if config.localization_weight:
                 located = localization_loss(output, targets, dice_weight=config.dice_weight)
-            fabric.backward(named + config.localization_weight * located)
+            loss = named + config.localization_weight * located
+            terms = [named, located]
+            if imitation is not None:
+                terms.append(imitation_loss(imitation, targets["teacher"], targets["teacher_weight"]))
+                loss = loss + config.teacher_weight * terms[-1]
+            fabric.backward(loss)
             fabric.clip_gradients(model, optimizer, max_norm=5.0)
             optimizer.step()
             optimizer.zero_grad()
@@ -222,7 +236,7 @@ def _fit(run: RunDirectory, data_root: Path, tracker: RunTracker | None = None) 
             if leader:
                 rate = (step + 1 - begun_at) * global_batch / (time.monotonic() - started)
                 _report_progress(run, done + 1, total_steps, global_batch, rate)
-            losses, stopping, pausing = _agree(fabric, run, (named.item(), located.item()))
+            losses, stopping, pausing = _agree(fabric, run, tuple(term.item() for term in terms))
             if not math.isfinite(sum(losses)):
                 raise RunError(
                     f"the loss became {losses} in epoch {epoch + 1}; lower learning_rate, or use precision = '32-true'"
@@ -240,7 +254,7 @@ def _fit(run: RunDirectory, data_root: Path, tracker: RunTracker | None = None) 
                     run.write_status(state="stopped", message="Stopped as asked; resume continues with the next step.")
                 logger.info("stopped as asked")
                 return
-        mean_named, mean_located = np.mean(state.losses, axis=0)
+        mean_losses = [float(mean) for mean in np.mean(state.losses, axis=0)]
         factor = set_learning_rate(
             optimizer,
             config,
@@ -254,8 +268,7 @@ def _fit(run: RunDirectory, data_root: Path, tracker: RunTracker | None = None) 
         figures = fabric.broadcast(validation.figures if validation else {})
         row = {
             "epoch": epoch + 1,
-            "train_loss": float(mean_named),
-            "train_localization_loss": float(mean_located),
+            **dict(zip(_LOSSES, mean_losses, strict=False)),
             "learning_rate": factor * config.learning_rate,
             "seconds": round(trained - started, 3),
             "validation_seconds": round(time.monotonic() - trained, 3),

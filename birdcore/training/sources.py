@@ -136,6 +136,7 @@ def _from_labels(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> 
         strong=[
             TrainingSource(
                 mel=mels[a.path],
+                path=a.path,
                 label=_label_of(a, outputs),
                 events=a.events,
                 isolated=a.is_isolated,
@@ -145,7 +146,11 @@ def _from_labels(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> 
             if a.path in mels
         ],
         backgrounds=[
-            *(TrainingSource(mel=mels[b.path]) for b in backgrounds if b.path in mels and b.split == "train"),
+            *(
+                TrainingSource(mel=mels[b.path], path=b.path)
+                for b in backgrounds
+                if b.path in mels and b.split == "train"
+            ),
             *_voices(config.speech, cache.features),
         ],
         validation=[(r, mels[r.path]) for r in validates if r.path in mels],
@@ -203,6 +208,7 @@ def _from_boxes(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> T
             strong.append(
                 TrainingSource(
                     mel=mels[a.path],
+                    path=a.path,
                     label=_label_of(a, outputs),
                     events=events,
                     event_probabilities=_event_probabilities(events, outputs),
@@ -217,7 +223,11 @@ def _from_boxes(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> T
         auxiliary_sources=[],
         strong=strong,
         backgrounds=[
-            *(TrainingSource(mel=mels[b.path]) for b in backgrounds if b.path in mels and b.split == "train"),
+            *(
+                TrainingSource(mel=mels[b.path], path=b.path)
+                for b in backgrounds
+                if b.path in mels and b.split == "train"
+            ),
             *_voices(config.speech, cache.features),
         ],
         validation=[
@@ -251,6 +261,7 @@ def _from_boxes(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> T
 def _labelled(recording: Recording, mel: np.ndarray) -> TrainingSource:
     return TrainingSource(
         mel=mel,
+        path=recording.path,
         label=recording.label,
         isolated=recording.kind == "isolated",
         secondary=recording.secondary_labels,

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from birdcore.config import MEL_YAMNET_WIDE, TrainConfig
+from birdcore.data.teacher import TeacherTrack
 from birdcore.data.windows import SECONDARY_TARGET, TargetGrid, TrainingSource, WindowMaker
 from birdcore.errors import DataError
 from birdcore.events import Event
@@ -235,3 +236,19 @@ def test_extraction_is_painted_on_any_number_of_bands(num_bands):
 def test_coverage_of_frames_and_bands_is_a_share():
     assert GRID.frame_coverage(0.02, 0.06).tolist()[:3] == pytest.approx([0.5, 0.5, 0.0])
     assert GRID.band_coverage(0.0, 20_000.0).tolist() == [1.0] * 20
+
+
+def test_the_teacher_speaks_for_single_recordings_only():
+    track = TeacherTrack(embeddings=np.arange(20, dtype=np.float32)[:, None], hop_seconds=0.5, span_seconds=1.0)
+    heard = dataclasses.replace(source("alpha"), teacher=track)
+    alone = maker(PLAIN, weak=[heard]).batch(epoch=0, indices=range(8))
+    assert alone.teacher.shape == (8, 1)
+    np.testing.assert_array_equal(alone.teacher_weight, 1)
+    mixed = maker(dataclasses.replace(PLAIN, mixup=1.0, max_mix=2), weak=[heard]).batch(epoch=0, indices=range(8))
+    np.testing.assert_array_equal(mixed.teacher_weight, 0)
+
+
+def test_without_a_teacher_there_is_nothing_to_imitate():
+    windows = maker(PLAIN).batch(epoch=0, indices=range(2))
+    assert windows.teacher.shape == (2, 0)
+    np.testing.assert_array_equal(windows.teacher_weight, 0)

@@ -8,7 +8,14 @@ from birdcore.config import MEL_PRESETS, MEL_S2
 from birdcore.errors import ConfigError, ShapeError
 from birdcore.inference.engine import OnnxEngine, TorchEngine
 from birdcore.models.checkpoint import load_model, save_weights
-from birdcore.models.registry import ARCHITECTURES, build_model, frame_stride, list_architectures, localizes
+from birdcore.models.registry import (
+    ARCHITECTURES,
+    build_model,
+    frame_stride,
+    list_architectures,
+    localizes,
+    naming_layer,
+)
 
 IMAGE_MODELS = sorted({name for name, entry in ARCHITECTURES.items() if not entry.localizes} - {"embedding_mlp"})
 
@@ -164,3 +171,21 @@ def test_frames_of_the_network_are_so_many_mel_frames(config_of):
     assert frame_stride(config_of("efficientnet_b0")) == 1  # windows may start anywhere
     of_crnn = {"architecture": "crnn", "members": 2, "options": {}}
     assert frame_stride(dataclasses.replace(config_of("crnn"), architecture="ensemble", options=of_crnn)) == 4
+
+
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != "ensemble"])
+def test_the_layer_that_names_species_is_found(name, config_of, pictures):
+    config = config_of(name)
+    network = build_model(config).eval()
+    layer = naming_layer(network, config.num_outputs)
+    with torch.no_grad():
+        before = network(pictures(config)).clip
+        layer.bias += 5.0  # every class becomes likelier
+        assert (network(pictures(config)).clip > before).all()
+
+
+def test_a_layer_that_weighs_moments_names_nothing(config_of):
+    config = config_of("efficientnet_b0", options={"pooling": "attention"})
+    network = build_model(config)
+    network.pooling.score = torch.nn.Linear(128, config.num_outputs)  # the same size by chance
+    assert naming_layer(network, config.num_outputs) is network.network.classifier

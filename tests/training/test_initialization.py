@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,7 +9,7 @@ from birdcore.errors import RunError, WeightsError
 from birdcore.models.checkpoint import find_weights, load_model, save_weights
 from birdcore.models.registry import build_model
 from birdcore.training import initialization
-from birdcore.training.initialization import initialize
+from birdcore.training.initialization import expect_rarely, initialize
 from birdcore.training.loop import fit
 from birdcore.training.run_directory import RunDirectory
 
@@ -96,3 +97,19 @@ def test_a_run_trains_the_head_on_treated_recordings_and_remembers_both(shipped,
     trained = load_model(weights)
     for ours, theirs in zip(trained.trunk.parameters(), shipped.trunk.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_a_fresh_network_expects_each_class_as_often_as_it_comes():
+    network = build(CRNN)
+    attention = network.clip_attention.bias.clone()
+    expect_rarely(network, np.array([0.02]))
+    assert torch.sigmoid(network.clip_class.bias).item() == pytest.approx(0.02)
+    assert torch.equal(network.clip_attention.bias, attention)
+
+
+def test_nothing_is_expected_never_or_always():
+    network = build(CRNN)
+    expect_rarely(network, np.array([0.0]))
+    assert 0 < torch.sigmoid(network.clip_class.bias).item() < 0.01
+    expect_rarely(network, np.array([1.5]))
+    assert torch.sigmoid(network.clip_class.bias).item() == pytest.approx(0.5)
