@@ -6,6 +6,8 @@ Read from the environment, once per call.
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from pathlib import Path
 
 from birdcore.errors import DataError
@@ -17,6 +19,7 @@ __all__ = [
     "recording_roots",
     "resolve_recording",
     "runs_root",
+    "slug",
     "uploads_root",
     "weights_root",
 ]
@@ -83,3 +86,13 @@ def resolve_recording(path: str | Path) -> Path:
         f"{path}: not found in the folders that recordings may be opened from ({', '.join(map(str, roots))}); "
         "move it there, or name its folder in BIRDCORE_RECORDINGS"
     )
+
+
+def slug(text: str) -> str:
+    """A folder name from what somebody typed: lower-case letters, digits and dashes; "" where none is left.
+
+    >>> slug("Réseau no. 2 / ../night")
+    'reseau-no-2-night'
+    """
+    letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", letters).strip("-")[:60].rstrip("-")

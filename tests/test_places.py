@@ -1,12 +1,16 @@
 """Places: read from the environment at each call, and recordings are opened from configured folders only."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from birdcore import places
 from birdcore.errors import DataError
+from birdcore.places import slug
 
 
 @pytest.fixture
@@ -80,3 +84,17 @@ def test_a_folder_whose_name_merely_begins_alike_is_refused(data):
     (neighbour / "x.ogg").write_bytes(b"OggS")
     with pytest.raises(DataError):
         places.resolve_recording(neighbour / "x.ogg")
+
+
+@given(st.text())
+def test_a_slug_is_a_plain_folder_name_or_nothing(text):
+    name = slug(text)
+    assert re.fullmatch(r"([a-z0-9]+(-[a-z0-9]+)*)?", name)
+    assert len(name) <= 60
+    assert slug(name) == name
+
+
+def test_slugs_keep_what_can_be_read():
+    assert slug("Réseau no. 2 / ../night") == "reseau-no-2-night"
+    assert slug("../../etc") == "etc"
+    assert slug("鳥") == ""

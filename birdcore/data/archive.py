@@ -24,7 +24,7 @@ from typing import BinaryIO
 from birdcore.audio.decode import AUDIO_SUFFIXES
 from birdcore.data.readers import detect_format
 from birdcore.errors import DataError
-from birdcore.places import uploads_root
+from birdcore.places import slug, uploads_root
 
 __all__ = ["TABLE_SUFFIXES", "ArchiveLimits", "UnpackedDataset", "unpack_dataset"]
 
@@ -110,7 +110,7 @@ def unpack_dataset(
         If the archive is damaged, encrypted, too large or no data set, or leads outside its folder; nothing is kept.
     """
     root, limits = root or uploads_root(), limits or ArchiveLimits()
-    stem = _slug(PurePosixPath(name).stem) or "upload"
+    stem = slug(PurePosixPath(name).stem) or "upload"
     try:
         with zipfile.ZipFile(archive) as opened:
             chosen, left_out = _choose_entries(opened, name=name, limits=limits)
@@ -270,11 +270,6 @@ def _remove_leftovers(root: Path) -> None:
         with contextlib.suppress(OSError):  # another visit's, finished this moment
             if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
                 shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _slug(text: str) -> str:
-    letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", letters).strip("-")[:60].rstrip("-")
 
 
 def _size(num_bytes: int) -> str:

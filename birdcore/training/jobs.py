@@ -29,6 +29,7 @@ from typing import Literal
 from birdcore import places
 from birdcore.config import TrainConfig
 from birdcore.errors import ConfigError, RunError
+from birdcore.places import slug
 from birdcore.training.queue import (
     KINDS,
     advance_queue,
@@ -39,7 +40,7 @@ from birdcore.training.queue import (
     set_max_active,
     start_now,
 )
-from birdcore.training.run_directory import RunDirectory, RunJob, slug
+from birdcore.training.run_directory import RunDirectory, RunJob
 
 __all__ = [
     "ALLOW_TRAINING",

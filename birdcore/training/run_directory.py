@@ -29,12 +29,10 @@ import logging
 import math
 import numbers
 import os
-import re
 import secrets
 import socket
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +44,7 @@ from birdcore.errors import RunError
 from birdcore.training.failures import describe_failure
 from birdcore.training.locks import exclusive_lock, is_locked
 
-__all__ = ["LOST_AFTER_SECONDS", "RunDirectory", "RunJob", "RunStatus", "replace_atomically", "slug"]
+__all__ = ["LOST_AFTER_SECONDS", "RunDirectory", "RunJob", "RunStatus", "replace_atomically"]
 
 logger = logging.getLogger(__name__)
 
@@ -506,16 +504,6 @@ def _make_unique(root: Path, name: str) -> Path:
             number += 1
         else:
             return path
-
-
-def slug(text: str) -> str:
-    """A folder name from what somebody typed: lower-case letters, digits and dashes; "" where none is left.
-
-    >>> slug("Réseau no. 2 / ../night")
-    'reseau-no-2-night'
-    """
-    letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", letters).strip("-")[:60].rstrip("-")
 
 
 def _plain_name(name: str) -> str:

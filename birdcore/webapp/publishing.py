@@ -31,11 +31,10 @@ from birdcore.inference.publication import (
 )
 from birdcore.models.checkpoint import Weights, find_weights, list_weights
 from birdcore.models.versions import Version, list_versions, restore_version
-from birdcore.places import data_root, resolve_recording, weights_root
+from birdcore.places import data_root, resolve_recording, slug, weights_root
 from birdcore.run_figures import reliability_figure
 from birdcore.training.jobs import training_allowed
 from birdcore.training.observation import ObservedRun
-from birdcore.training.run_directory import slug
 from birdcore.webapp.cards import figure_rows
 from birdcore.webapp.observed import STATES, observer
 from birdcore.webapp.wording import classes, clock, count, plain

@@ -4,7 +4,6 @@ import errno
 import json
 import math
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -12,14 +11,12 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from birdcore.config import TrainConfig
 from birdcore.errors import RunError
 from birdcore.places import project_root
 from birdcore.training import run_directory
-from birdcore.training.run_directory import LOST_AFTER_SECONDS, RunDirectory, RunJob, replace_atomically, slug
+from birdcore.training.run_directory import LOST_AFTER_SECONDS, RunDirectory, RunJob, replace_atomically
 
 CONFIG = TrainConfig(architecture="crnn", features="yamnet_wide", options={"width": 2})
 
@@ -412,17 +409,3 @@ def test_a_job_comes_back_as_it_was_noted(tmp_path, run):
 def test_a_stem_gets_a_number_where_it_is_taken(tmp_path):
     names = [RunDirectory.create(tmp_path, CONFIG, stem="mine").name for _ in range(3)]
     assert names == ["mine", "mine-2", "mine-3"]
-
-
-@given(st.text())
-def test_a_slug_is_a_plain_folder_name_or_nothing(text):
-    name = slug(text)
-    assert re.fullmatch(r"([a-z0-9]+(-[a-z0-9]+)*)?", name)
-    assert len(name) <= 60
-    assert slug(name) == name
-
-
-def test_slugs_keep_what_can_be_read():
-    assert slug("Réseau no. 2 / ../night") == "reseau-no-2-night"
-    assert slug("../../etc") == "etc"
-    assert slug("鳥") == ""
