@@ -407,6 +407,7 @@ def _show_curves(observed: ObservedRun) -> None:
         ("cmap", "Validation cmAP", False),
         ("train_loss", "Training loss", False),
         ("train_localization_loss", "Localization loss", False),
+        ("train_imitation_loss", "Loss of imitating the teacher", False),
         ("top1", "Validation top-1", False),
         ("false_alarms", "False alarms on birdless sound", False),
         ("learning_rate", "Learning rate", True),
