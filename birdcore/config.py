@@ -347,8 +347,9 @@ class TrainConfig:
         class, as published systems did, and so shows what leakage is worth
     group_by : what the groups of annotated soundscapes are, in data_format "zenodo"
     secondary : secondary labels are "masked" in the clip loss, or "soft" targets between present and absent
-    init : "scratch", "yamnet" (trunk read from ``yamnet_file``), "crnn" (trunk of the shipped weights of that name), or
-        "imagenet" (timm; hub or ``imagenet_file``)
+    init : "scratch", "yamnet" (trunk read from ``yamnet_file``), "crnn" (trunk of ``trunk_weights``), or "imagenet"
+        (timm; hub or ``imagenet_file``)
+    trunk_weights : name or folder of weights of a crnn, such as an earlier run's; their trunk is taken
     yamnet_file, imagenet_file : local paths; "" to look in the usual places
     teacher : name of weights whose embedding the network imitates beside its own task, or "" for none; see
         ``birdcore.training.teacher``
@@ -390,6 +391,7 @@ class TrainConfig:
     group_by: Literal["site", "date"] = "site"
     secondary: Literal["masked", "soft"] = "masked"
     init: Literal["scratch", "yamnet", "crnn", "imagenet"] = "scratch"
+    trunk_weights: str = "crnn"
     yamnet_file: str = ""
     imagenet_file: str = ""
     teacher: str = ""

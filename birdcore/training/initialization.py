@@ -18,9 +18,6 @@ from birdcore.models.yamnet_weights import fetch_yamnet
 
 __all__ = ["expect_rarely", "initialize"]
 
-TRUNK_WEIGHTS = "crnn"
-"""Weights whose trunk began as YAMNet's, and has heard birds since."""
-
 
 def initialize(model: nn.Module, config: TrainConfig, *, data_root: Path) -> str:
     """Fill a fresh network with pretrained weights where the run asks for them; a sentence says what happened.
@@ -56,9 +53,15 @@ def _fill_trunk(trunk: YamnetTrunk, config: TrainConfig, *, data_root: Path) -> 
         file = file if found else fetch_yamnet()
         load_yamnet_trunk(trunk, file)
         return f"trunk: YAMNet's weights from {file.name} (Google, Apache License 2.0)"
-    shipped = find_weights(TRUNK_WEIGHTS)
-    trunk.load_state_dict(load_model(shipped).trunk.state_dict())
-    source = f"taken from the shipped weights {shipped.name!r}"
+    weights = find_weights(config.trunk_weights)
+    network = load_model(weights)
+    if not isinstance(getattr(network, "trunk", None), YamnetTrunk):
+        raise RunError(
+            f"trunk_weights = {config.trunk_weights!r}: are of architecture {weights.config.architecture!r}, which has "
+            "no YAMNet trunk; name weights of a crnn"
+        )
+    trunk.load_state_dict(network.trunk.state_dict())
+    source = f"taken from the weights {config.trunk_weights!r}"
     return f"trunk: {source}" if config.init == "crnn" else f"trunk: there is no {file}; {source} instead"
 
 

@@ -47,9 +47,28 @@ def shipped(tmp_path, monkeypatch):
 @pytest.mark.parametrize("config", [OURS, CRNN], ids=["embedding_mlp", "crnn"])
 def test_the_trunk_is_that_of_the_shipped_weights(shipped, tmp_path, config):
     model = build(config)
-    assert initialize(model, config, data_root=tmp_path) == "trunk: taken from the shipped weights 'crnn'"
+    assert initialize(model, config, data_root=tmp_path) == "trunk: taken from the weights 'crnn'"
     for ours, theirs in zip(model.trunk.parameters(), shipped.trunk.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_the_trunk_can_be_that_of_an_earlier_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("BIRDCORE_WEIGHTS", str(tmp_path / "nothing here"))
+    earlier = build(CRNN)
+    save_weights(tmp_path / "taught" / "weights", earlier, model_config(CRNN), {})
+    config = dataclasses.replace(CRNN, trunk_weights=str(tmp_path / "taught" / "weights"))
+    model = build(config)
+    initialize(model, config, data_root=tmp_path)
+    for ours, theirs in zip(model.trunk.parameters(), earlier.trunk.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_weights_without_such_a_trunk_are_refused(tmp_path):
+    other = dataclasses.replace(model_config(CRNN), architecture="bulbul", features=MEL_PRESETS["s2"], options={})
+    save_weights(tmp_path / "other", build_model(other), other, {})
+    config = dataclasses.replace(CRNN, trunk_weights=str(tmp_path / "other"))
+    with pytest.raises(RunError, match=r"trunk_weights = .*'bulbul'.*weights of a crnn"):
+        initialize(build(config), config, data_root=tmp_path)
 
 
 def test_the_trunk_is_yamnets_and_its_licence_is_said(shared_data):
@@ -93,7 +112,7 @@ def test_a_run_trains_the_head_on_treated_recordings_and_remembers_both(shipped,
     fit(run, data_root=data)
     weights = find_weights(run.path / "weights")
     assert weights.config.treatments == ("normalize_rms",)
-    assert weights.facts["initialization"] == "trunk: taken from the shipped weights 'crnn'"
+    assert weights.facts["initialization"] == "trunk: taken from the weights 'crnn'"
     trained = load_model(weights)
     for ours, theirs in zip(trained.trunk.parameters(), shipped.trunk.parameters(), strict=True):
         assert torch.equal(ours, theirs)

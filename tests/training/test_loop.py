@@ -98,7 +98,7 @@ def test_without_yamnets_file_the_trunk_comes_from_the_shipped_weights(tmp_path,
     config = dataclasses.replace(TINY, init="yamnet", yamnet_file="missing/yamnet.tflite", epochs=1)
     with caplog.at_level("INFO"):
         fit(RunDirectory.create(tmp_path, config), data_root=data)
-    assert "taken from the shipped weights 'crnn'" in caplog.text
+    assert "taken from the weights 'crnn'" in caplog.text
 
 
 def test_a_damaged_recording_is_left_out_and_the_run_goes_on(tmp_path, data, caplog):
