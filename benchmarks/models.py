@@ -151,7 +151,7 @@ def finished_rows(file: Path, configs: dict[str, TrainConfig], *, budget: float)
         for row in rows
         if row.get("budget_seconds") == budget
         and row["preset"] in configs
-        and from_dict(TrainConfig, row["settings"]) == configs[row["preset"]]
+        and to_dict(from_dict(TrainConfig, row["settings"])) == to_dict(configs[row["preset"]])
     }
 
 

@@ -47,3 +47,19 @@ def chromium():
     if path is None:
         pytest.fail(script["ADVICE"])
     return path
+
+
+@pytest.fixture(scope="session")
+def new_cache(tmp_path_factory):
+    """``new_cache()``: an empty cache but for the sample soundscapes, which every first visit would mix again."""
+    from birdcore.data.samples import sample_soundscapes
+
+    samples = tmp_path_factory.mktemp("samples")
+    sample_soundscapes(samples)
+
+    def make():
+        cache = tmp_path_factory.mktemp("cache")
+        (cache / "samples").symlink_to(samples)
+        return cache
+
+    return make

@@ -25,8 +25,15 @@ _TITLES = {
     "false_alarms": "False alarms per window of background",
 }
 # What a run notes about an epoch beside its figures.
-_NO_FIGURES = {"epoch", "seconds", "validation_seconds", "learning_rate"}
-_NO_FIGURES |= {"train_loss", "train_localization_loss", "train_imitation_loss"}
+_NO_FIGURES = {
+    "epoch",
+    "seconds",
+    "validation_seconds",
+    "learning_rate",
+    "train_loss",
+    "train_localization_loss",
+    "train_imitation_loss",
+}
 
 
 def show_card(title: str, weights: Weights) -> None:

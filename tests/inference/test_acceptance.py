@@ -19,6 +19,7 @@ def ask(monkeypatch, tmp_path):
         )
         section = {"all": {"macro_roc_auc": {"value": value, "low": low, "high": high}}}
         monkeypatch.setattr(acceptance, "evaluate_clips", lambda predictor, manifest: section)
+        monkeypatch.setattr(acceptance, "NUM_VOICES", 1)  # to make them takes longer than to listen to them
         checks = examine(predictor, manifest=tmp_path / "manifest.csv", replaced=predictor)
         return {check.name: check for check in checks}
 

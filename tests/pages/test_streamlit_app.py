@@ -16,8 +16,8 @@ def app(request, monkeypatch):
 
 
 @pytest.fixture
-def data_folder(tmp_path, make_recording, monkeypatch):
-    monkeypatch.setenv("BIRDCORE_CACHE", str(tmp_path / "cache"))
+def data_folder(tmp_path, make_recording, monkeypatch, new_cache):
+    monkeypatch.setenv("BIRDCORE_CACHE", str(new_cache()))
     folder = tmp_path / "data"
     folder.mkdir()
     # Ten species-days that can be read, and nothing an audit would mind: training starts without a question.

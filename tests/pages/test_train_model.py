@@ -10,8 +10,8 @@ from birdcore.training.run_directory import RunDirectory
 
 
 @pytest.fixture
-def data_folder(tmp_path, make_recording, monkeypatch):
-    monkeypatch.setenv("BIRDCORE_CACHE", str(tmp_path / "cache"))
+def data_folder(tmp_path, make_recording, monkeypatch, new_cache):
+    monkeypatch.setenv("BIRDCORE_CACHE", str(new_cache()))
     folder = tmp_path / "data"
     folder.mkdir()
     rows = ["path,species_code,recording_id,group,split,licence"]
