@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -14,6 +15,9 @@ def pytest_configure(config):
     # ever where other work holds a core. Two processes of tests run side by side instead.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("MPLBACKEND", "Agg")
+    # How long an example takes depends on what else runs; benchmarks measure speed, tests do not.
+    settings.register_profile("birdcore", deadline=None)
+    settings.load_profile("birdcore")
 
 
 @pytest.fixture(scope="session", autouse=True)
