@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config):
-    # Before anything imports torch. The tests' models are tiny: several threads of one wait for each other, and for
-    # ever where other work holds a core. Two processes of tests run side by side instead.
+    # Before anything imports torch. The tests' models are tiny: several threads of one only wait for each other,
+    # longest where other work holds a core. Two processes of tests run side by side instead.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("MPLBACKEND", "Agg")
     # How long an example takes depends on what else runs; benchmarks measure speed, tests do not.

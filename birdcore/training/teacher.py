@@ -15,8 +15,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +29,7 @@ from birdcore.models.checkpoint import Weights, find_weights
 from birdcore.models.output import ModelOutput
 from birdcore.models.registry import naming_layer
 from birdcore.places import cache_root
+from birdcore.training.run_directory import replace_atomically
 from birdcore.training.sources import TrainingData
 
 __all__ = ["Student", "Teacher", "imitation_loss", "learn_from"]
@@ -38,7 +37,8 @@ __all__ = ["Student", "Teacher", "imitation_loss", "learn_from"]
 logger = logging.getLogger(__name__)
 
 TEACHER_SIZE = 256
-"""Directions of the teacher's embedding that are imitated: 9 tenths and more of what differs between recordings."""
+"""Directions of the teacher's embedding that are imitated. Of BirdNET's 1,024 they hold 82 % of the standardised
+variance over 6,051 spans of training recordings."""
 
 SPANS_PER_BATCH = 16
 
@@ -49,11 +49,6 @@ class Teacher:
     Parameters
     ----------
     weights : of a model that has an embedding
-
-    Raises
-    ------
-    WeightsError
-        If they are damaged, or have no embedding.
     """
 
     def __init__(self, weights: Weights) -> None:
@@ -66,10 +61,16 @@ class Teacher:
     def track(self, path: Path) -> TeacherTrack:
         """What the teacher makes of a recording, from the cache where it has heard it before.
 
+        Returns
+        -------
+        a track of embeddings, shape (num_spans, embedding_size), float16, every half of the teacher's window
+
         Raises
         ------
         AudioError
             If the file cannot be decoded.
+        WeightsError
+            If the model is damaged, or has no embedding.
         """
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
@@ -107,11 +108,14 @@ class Teacher:
         return np.concatenate(found).astype(np.float16)
 
     def _store(self, stored: Path, embeddings: np.ndarray) -> None:
+        def write(temporary: Path) -> None:
+            # A file, not its name: NumPy adds .npy to names.
+            with temporary.open("wb") as file:
+                np.save(file, embeddings, allow_pickle=False)
+
         try:
             stored.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=stored.parent, suffix=".part", delete=False) as file:
-                np.save(file, embeddings, allow_pickle=False)
-            os.replace(file.name, stored)
+            replace_atomically(stored, write)
         except OSError as error:
             logger.warning("%s: what the teacher heard cannot be kept (%s)", stored.parent, error)
 
@@ -119,8 +123,18 @@ class Teacher:
 def learn_from(name: str, data: TrainingData) -> TrainingData:
     """Give the sources of a run what its teacher makes of them; its record names the teacher and its licence.
 
-    Only recordings that are trained on are listened to. Where the teacher is not there the run goes on without, and its
-    record says so.
+    Only recordings that are trained on are listened to. Where the teacher is not there, or its folder is not complete,
+    the run goes on without, and its record says so.
+
+    Parameters
+    ----------
+    name : name or folder of the teacher's weights
+    data : what the run trains on
+
+    Raises
+    ------
+    WeightsError
+        If the teacher's model is damaged, or has no embedding.
     """
     try:
         teacher = Teacher(find_weights(name))
@@ -128,7 +142,7 @@ def learn_from(name: str, data: TrainingData) -> TrainingData:
         logger.warning(
             "teacher = %r: %s. Trained without a teacher; python -m birdcore models add … puts one there", name, error
         )
-        return dataclasses.replace(data, provenance={**data.provenance, "teacher": f"none ({name} was not there)"})
+        return dataclasses.replace(data, provenance={**data.provenance, "teacher": f"none ({name} could not be used)"})
     groups = {kind: getattr(data, kind) for kind in ("weak", "auxiliary_sources", "strong", "backgrounds")}
     paths = list(dict.fromkeys(s.path for sources in groups.values() for s in sources if s.path is not None))
     logger.info("teacher %s listens to %d recordings, or remembers them", name, len(paths))
@@ -175,10 +189,10 @@ class Student(nn.Module):
         self.network = network
         self.imitation = nn.Linear(layer.in_features, size)
         self._heard: list[Tensor] = []
-        layer.register_forward_pre_hook(lambda _, inputs: self._heard.append(inputs[0]) if self.training else None)
+        layer.register_forward_pre_hook(lambda _, inputs: self._heard.append(inputs[0]))
 
     def forward(self, picture: Tensor) -> tuple[ModelOutput, Tensor]:
-        """What the network says, and what it takes the teacher to say: shape (batch, size)."""
+        """What the network says of pictures, and what it takes the teacher to say: shape (batch, size)."""
         output = self.network(picture)
         features = self._heard.pop()
         self._heard.clear()

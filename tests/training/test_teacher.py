@@ -89,7 +89,7 @@ def test_without_its_teacher_a_run_goes_on_and_says_so(tmp_path, data, caplog):
     fit(run, data_root=data)
     assert "Trained without a teacher" in caplog.text and "models add" in caplog.text
     assert "train_imitation_loss" not in run.metrics()[0]
-    assert find_weights(run.path / "weights").facts["provenance"]["teacher"] == "none (nobody was not there)"
+    assert find_weights(run.path / "weights").facts["provenance"]["teacher"] == "none (nobody could not be used)"
 
 
 def test_a_student_imitates_from_what_names_the_species():
