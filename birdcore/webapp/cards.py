@@ -70,7 +70,7 @@ def _show_key_facts(weights: Weights) -> None:
     facts = [
         ("Architecture", config.architecture),
         ("Species" if any(name.kind != SOUND for name in config.class_names) else "Sounds", f"{config.num_classes:,}"),
-        ("Window", f"{config.window_seconds:g} s"),
+        ("Window", f"{config.window_seconds:.3g} s"),
         ("Hears", f"{low / 1000:.1f} to {high / 1000:.1f} kHz"),
         ("Parameters", f"{parameters / 1e6:.1f} million" if parameters else "unknown"),
     ]
@@ -145,4 +145,4 @@ def figure_rows(metrics: Mapping[str, Any], *, prefix: str = "") -> Iterator[dic
 def _number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    return "not measured" if value is None else str(value)
+    return "undefined" if value is None else str(value)

@@ -94,7 +94,7 @@ def choose_model() -> None:
         format_func=lambda seconds: f"{seconds:.2f} s",
         key=_overlap_key(weights),
         persist_state="session",
-        help=f"The model listens to {weights.config.window_seconds:g} s at a time. "
+        help=f"The model listens to {weights.config.window_seconds:.3g} s at a time. "
         "Overlap catches calls at the edges of a window, and takes longer.",
     )
 

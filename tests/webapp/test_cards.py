@@ -18,7 +18,7 @@ def test_numbers_intervals_texts_and_nested_figures_become_rows():
         ("Top-1, field recordings", "0.910", "0.850 to 0.960"),
         ("cmAP (class-averaged average precision)", "0.800", "0.700 to 0.900"),
         ("Box average precision: 0.3", "0.610", ""),
-        ("Box average precision: 0.5", "not measured", ""),
+        ("Box average precision: 0.5", "undefined", ""),
         ("Classes", "25", ""),
     ]
 
