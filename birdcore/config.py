@@ -15,6 +15,7 @@ from typing import Any, Literal
 from birdcore.errors import ConfigError
 
 __all__ = [
+    "MEL_BIRDNET",
     "MEL_PRESETS",
     "MEL_S0",
     "MEL_S1",
@@ -27,6 +28,7 @@ __all__ = [
     "MEL_YAMNET",
     "MEL_YAMNET_WIDE",
     "TREATMENTS",
+    "BassConfig",
     "ClassName",
     "MelConfig",
     "ModelConfig",
@@ -34,6 +36,23 @@ __all__ = [
     "from_dict",
     "to_dict",
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BassConfig:
+    """A second look at the low frequencies, on longer windows: as many mel filters again, from 0 Hz up.
+
+    Parameters
+    ----------
+    n_fft, win_length : samples; frames are centred on the same moments as those of the whole
+    fmax : Hz
+    root : exponent of its spectrogram, see ``MelConfig.scaling``
+    """
+
+    n_fft: int
+    win_length: int
+    fmax: float
+    root: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +71,7 @@ class MelConfig:
         height is 1: no norm)
     norm : "slaney" (filters of unit area) or None (filters of unit height)
     scaling : "log" is ``log(mel + offset)``; "log1p" is ``log(1 + mel / offset)``; "db" is ``10 log10(max(mel,
-        offset))``
+        offset))``; "root" is ``mel ** root``
     offset : see scaling; in units of the mel spectrogram
     normalization : "none"; "minmax" scales each window to [0, 1]; "level" scales each window, before the logarithm,
         to the mean
@@ -64,6 +83,8 @@ class MelConfig:
         "mel+mfcc", both, as two channels
     n_mfcc : see picture; used with MFCC only
     stack : a window is cut into this many consecutive spectrograms, one channel each; 1 leaves it whole
+    root : see scaling; used by "root" only
+    bass : a second bank of filters, whose picture is the first of two channels; None for none
     """
 
     sample_rate: int
@@ -76,7 +97,7 @@ class MelConfig:
     power: float
     mel_scale: Literal["slaney", "htk", "tensorflow"]
     norm: Literal["slaney"] | None
-    scaling: Literal["log", "log1p", "db"]
+    scaling: Literal["log", "log1p", "db", "root"]
     offset: float
     normalization: Literal["none", "minmax", "level"]
     level: float = 0.0
@@ -86,6 +107,8 @@ class MelConfig:
     picture: Literal["mel", "mfcc", "mel+mfcc"] = "mel"
     n_mfcc: int = 0
     stack: int = 1
+    root: float = 1.0
+    bass: BassConfig | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
@@ -105,11 +128,30 @@ class MelConfig:
             raise ConfigError(f"norm {self.norm!r}: TensorFlow's mel filters have none; use norm = None")
         if self.picture != "mel" and not 0 < self.n_mfcc <= self.n_mels:
             raise ConfigError(f"n_mfcc {self.n_mfcc}: must be between 1 and n_mels ({self.n_mels})")
+        if not 0 < self.root <= 1 or (self.bass is not None and not 0 < self.bass.root <= 1):
+            raise ConfigError(f"root {self.root}: must be above 0 and at most 1")
+        if self.bass is not None:
+            if self.picture != "mel" or self.stack > 1 or not self.center:
+                raise ConfigError("bass: needs picture = 'mel', stack = 1 and center = true")
+            if (
+                not 0 < self.bass.win_length <= self.bass.n_fft
+                or self.bass.n_fft < self.n_fft
+                or not self.fmin < self.bass.fmax <= self.fmax
+            ):
+                raise ConfigError(
+                    f"bass: win_length {self.bass.win_length} must be between 1 and its n_fft ({self.bass.n_fft}), and "
+                    f"fmax {self.bass.fmax} Hz between fmin ({self.fmin} Hz) and fmax ({self.fmax} Hz)"
+                )
 
     @property
     def num_channels(self) -> int:
         """Channels of the picture. With one, pictures have no channel axis."""
-        return self.stack * (2 if self.picture == "mel+mfcc" else 1)
+        return self.stack * (2 if self.picture == "mel+mfcc" or self.bass is not None else 1)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of a mel spectrogram: those of the bass, where there is one, then those of the whole."""
+        return self.n_mels * (2 if self.bass is not None else 1)
 
     @property
     def frame_seconds(self) -> float:
@@ -246,6 +288,32 @@ The analysis window (25 ms), hop (10 ms) and bin width (31.25 Hz) are YAMNet's o
 what they were trained on, and birds that sing above 8 kHz, which YAMNet at 16 kHz cannot hear, remain visible.
 """
 
+MEL_BIRDNET = MelConfig(
+    sample_rate=32_000,
+    n_fft=1024,
+    win_length=683,
+    hop_length=186,
+    n_mels=96,
+    fmin=500.0,
+    fmax=15_000.0,
+    power=1.0,
+    mel_scale="tensorflow",
+    norm=None,
+    scaling="root",
+    offset=1.0,
+    normalization="level",
+    level=1.0,
+    max_gain=1000.0,
+    root=0.381,
+    bass=BassConfig(n_fft=2048, win_length=1365, fmax=3000.0, root=0.459),
+)
+"""BirdNET's two pictures, as magnitude spectrograms of 32 kHz audio.
+
+Windows (21 and 43 ms), filters and exponents are BirdNET V2.4's; its hops of 5.79 and 5.83 ms are one of 5.81 ms. BirdNET
+sums the real parts of the spectrum, which flicker with the phase, so that no two sounds can be mixed in it; magnitudes
+can, and the network learns to read them.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassName:
@@ -347,10 +415,10 @@ class TrainConfig:
         class, as published systems did, and so shows what leakage is worth
     group_by : what the groups of annotated soundscapes are, in data_format "zenodo"
     secondary : secondary labels are "masked" in the clip loss, or "soft" targets between present and absent
-    init : "scratch", "yamnet" (trunk read from ``yamnet_file``), "crnn" (trunk of ``trunk_weights``), or "imagenet"
-        (timm; hub or ``imagenet_file``)
+    init : "scratch", "yamnet" (trunk read from ``yamnet_file``), "birdnet" (from ``birdnet_file``), "crnn" (trunk of
+        ``trunk_weights``), or "imagenet" (timm; hub or ``imagenet_file``)
     trunk_weights : name or folder of weights of a crnn, such as an earlier run's; their trunk is taken
-    yamnet_file, imagenet_file : local paths; "" to look in the usual places
+    yamnet_file, birdnet_file, imagenet_file : local paths; "" to look in the usual places
     teacher : name of weights whose embedding the network imitates beside its own task, or "" for none; see
         ``birdcore.training.teacher``
     teacher_weight : weight of the imitation's loss
@@ -390,9 +458,10 @@ class TrainConfig:
     split: Literal["grouped", "stratified"] = "grouped"
     group_by: Literal["site", "date"] = "site"
     secondary: Literal["masked", "soft"] = "masked"
-    init: Literal["scratch", "yamnet", "crnn", "imagenet"] = "scratch"
+    init: Literal["scratch", "yamnet", "birdnet", "crnn", "imagenet"] = "scratch"
     trunk_weights: str = "crnn"
     yamnet_file: str = ""
+    birdnet_file: str = ""
     imagenet_file: str = ""
     teacher: str = ""
     teacher_weight: float = 10.0
@@ -475,6 +544,7 @@ MEL_PRESETS = {
     "s3_short": MEL_S3_SHORT,
     "yamnet": MEL_YAMNET,
     "yamnet_wide": MEL_YAMNET_WIDE,
+    "birdnet": MEL_BIRDNET,
 }
 
 

@@ -74,7 +74,7 @@ def test_a_fault_deep_inside_is_located():
         ("epochs", "many", "epochs = 'many': must be of type int"),
         ("epochs", True, "epochs = True: must be of type int"),
         ("epochs", 1.5, "epochs = 1.5: must be of type int"),
-        ("init", "magic", "must be one of 'scratch', 'yamnet', 'crnn', 'imagenet'"),
+        ("init", "magic", "must be one of 'scratch', 'yamnet', 'birdnet', 'crnn', 'imagenet'"),
         ("options", [1], "must be a table of settings"),
         ("learning_rate", "fast", "must be of type float"),
         ("epochs", 0, "epochs = 0: must be at least 1"),
@@ -128,6 +128,8 @@ def test_features_have_no_defaults_that_could_differ_from_training():
         "picture",
         "n_mfcc",
         "stack",
+        "root",
+        "bass",
     }  # told in every checkpoint all the same
     for field in dataclasses.fields(MelConfig):
         assert (field.default is dataclasses.MISSING) == (field.name not in optional)

@@ -39,24 +39,26 @@ def add_in_power(first: np.ndarray, second: np.ndarray, *, power: float) -> np.n
     return (first ** (2 / power) + second ** (2 / power)) ** (power / 2)
 
 
-def equalize(mel: np.ndarray, *, strength_db: float, power: float, generator: np.random.Generator) -> np.ndarray:
+def equalize(
+    mel: np.ndarray, *, positions: np.ndarray, strength_db: float, power: float, generator: np.random.Generator
+) -> np.ndarray:
     """Another microphone: a smooth random gain over frequency, sometimes with the treble cut off as a codec does.
 
     Parameters
     ----------
-    mel : shape (num_frames, n_mels)
+    mel : shape (num_frames, num_rows)
+    positions : shape (num_rows,), where each row lies on the mel axis, from 0 (lowest) to 1
     strength_db : standard deviation of the gain in dB; 0 leaves the sound as it is
     """
     if strength_db <= 0:
         return mel
-    n_mels = mel.shape[1]
-    position = np.linspace(0, np.pi, n_mels)
-    gain_db = sum(generator.normal() * np.cos(order * position + generator.uniform(0, np.pi)) for order in (1, 2, 3))
+    angle = np.pi * positions
+    gain_db = sum(generator.normal() * np.cos(order * angle + generator.uniform(0, np.pi)) for order in (1, 2, 3))
     gain_db = gain_db * strength_db / np.sqrt(1.5)
     if (
         generator.random() < 0.15
     ):  # low-rate sources hold nothing above their own Nyquist frequency; that must not name a species
-        gain_db = gain_db - 80.0 * (np.arange(n_mels) > generator.uniform(0.72, 1.0) * n_mels)
+        gain_db = gain_db - 80.0 * (positions * (1 - 1 / len(positions)) > generator.uniform(0.72, 1.0))
     return mel * (10.0 ** (gain_db * power / 20.0)).astype(np.float32)
 
 

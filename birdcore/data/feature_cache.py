@@ -63,6 +63,8 @@ class FeatureCache:
         # What came later enters only where it is used: entries from before keep their names.
         if not features.config.center:
             keyed["center"] = False
+        if features.config.bass is not None:
+            keyed["bass"] = config["bass"]
         if treatments:
             keyed["treatments"] = treatments
         digest = hashlib.sha256(json.dumps(keyed, sort_keys=True).encode()).hexdigest()[:16]

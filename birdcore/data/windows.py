@@ -22,7 +22,7 @@ from birdcore.data.signal_spans import find_signal_spans, mask_signal
 from birdcore.data.teacher import TeacherTrack
 from birdcore.errors import DataError
 from birdcore.events import Event
-from birdcore.frames import mel_band_edges
+from birdcore.features.bands import band_edges, row_positions, visible_rows
 
 __all__ = ["TargetGrid", "TrainingSource", "WindowMaker", "Windows"]
 
@@ -71,13 +71,7 @@ class TargetGrid:
             num_frames=-(-round(window_seconds / features.frame_seconds) // frame_stride),
             frame_seconds=frame_seconds,
             num_bands=num_bands,
-            band_edges=mel_band_edges(
-                num_bands=num_bands,
-                n_mels=features.n_mels,
-                fmin=features.fmin,
-                fmax=features.fmax,
-                mel_scale=features.mel_scale,
-            ),
+            band_edges=band_edges(features, num_bands),
         )
 
     def frame_coverage(self, onset: float, offset: float) -> np.ndarray:
@@ -97,7 +91,7 @@ class TrainingSource:
 
     Parameters
     ----------
-    mel : shape (num_frames, n_mels), unscaled
+    mel : shape (num_frames, num_rows), unscaled
     path : the recording; None where it was synthesised
     label : species code, "" for a background
     events : boxes where drawn, None where only the label is known
@@ -127,7 +121,7 @@ class Windows:
 
     Parameters
     ----------
-    mel : shape (batch, n_mels, num_frames), unscaled
+    mel : shape (batch, num_rows, num_frames), unscaled
     clip : shape (batch, num_outputs), 0 or 1, or between for secondary labels
     frames, frame_weight : shape (batch, num_outputs, T) in [0, 1], and (batch, T)
     activity, activity_weight : shape (batch, T), any bird
@@ -223,6 +217,7 @@ class WindowMaker:
                 "no labelled recording to train on; is the manifest empty, or did every file fail to decode?"
             )
         self._index = {code: i for i, code in enumerate(self.outputs)}
+        self._visible, self._positions = visible_rows(self.features), row_positions(self.features)
         self._masks: dict[int, np.ndarray] = {}
         self._noise_frames: dict[int, np.ndarray] = {}
         sources = [*self.weak, *self.auxiliary, *self.strong, *self.backgrounds]
@@ -300,8 +295,16 @@ class WindowMaker:
         mel[first - start : last - start] = self._twin(source, first, last) if is_twin else source.mel[first:last]
         mel = stretch_time(mel, num_frames=window_frames)
         if generator.random() < 0.3:
-            mel = shift_frequency(mel, bands=generator.uniform(-1, 1) * config.shift_bands)
-        mel = equalize(mel, strength_db=config.equalizer_db * 0.5, power=self.features.power, generator=generator)
+            bands = generator.uniform(-1, 1) * config.shift_bands
+            banks = np.split(mel, mel.shape[1] // self.features.n_mels, axis=1)
+            mel = np.concatenate([shift_frequency(bank, bands=bands) for bank in banks], axis=1)
+        mel = equalize(
+            mel,
+            positions=self._positions,
+            strength_db=config.equalizer_db * 0.5,
+            power=self.features.power,
+            generator=generator,
+        )
 
         window = _Window(
             mel=mel,
@@ -400,18 +403,19 @@ class WindowMaker:
             window.clip_weight[window.clip == 0] = 0.0
 
     def _extraction(self, source: TrainingSource) -> np.ndarray:
-        """Cells of a whole source that signal extraction takes for song: shape (num_frames, n_mels), bool."""
+        """Cells of a whole source that signal extraction takes for song: shape (num_frames, visible rows), bool."""
         if id(source) not in self._masks:
-            self._masks[id(source)] = mask_signal(source.mel)
+            mel = source.mel if len(self._visible) == source.mel.shape[1] else source.mel[:, self._visible]
+            self._masks[id(source)] = mask_signal(mel)
         return self._masks[id(source)]
 
     def _paint_extraction(self, window: _Window, source: TrainingSource, start: int, cut_frames: int) -> None:
         grid = self.grid
-        mask = np.zeros((cut_frames, source.mel.shape[1]), dtype=bool)
+        mask = np.zeros((cut_frames, len(self._visible)), dtype=bool)
         first, last = max(start, 0), min(start + cut_frames, len(source.mel))
         mask[first - start : last - start] = self._extraction(source)[first:last]
         begins = (np.arange(grid.num_frames) * (cut_frames / grid.num_frames)).astype(int)
-        cells = np.logical_or.reduceat(mask, begins, axis=0)  # (T, n_mels)
+        cells = np.logical_or.reduceat(mask, begins, axis=0)  # (T, visible rows)
         bands = (np.arange(grid.num_bands) * (cells.shape[1] / grid.num_bands)).astype(int)
         cells = np.logical_or.reduceat(cells, bands, axis=1).T  # (bands, T)
         columns = cells.any(axis=0)

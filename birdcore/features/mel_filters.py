@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import librosa
 import numpy as np
 
 from birdcore.config import MelConfig
 from birdcore.frames import hz_to_mel_htk
 
-__all__ = ["mel_filters"]
+__all__ = ["bass_bank", "mel_filters"]
+
+
+def bass_bank(config: MelConfig) -> MelConfig:
+    """The bass of a config as a config of its own."""
+    bass = config.bass
+    return dataclasses.replace(
+        config, n_fft=bass.n_fft, win_length=bass.win_length, fmin=0.0, fmax=bass.fmax, root=bass.root, bass=None
+    )
 
 
 def mel_filters(config: MelConfig) -> np.ndarray:

@@ -13,9 +13,10 @@ from birdcore.audio.decode import open_audio
 from birdcore.audio.treatment import treat_blocks
 from birdcore.config import ModelConfig
 from birdcore.errors import AudioError, ConfigError
+from birdcore.features.bands import band_edges
 from birdcore.features.mel import MelSpectrogram, MelStream
 from birdcore.features.windows import pool_windows
-from birdcore.frames import frames_to_seconds, mel_band_edges
+from birdcore.frames import frames_to_seconds
 from birdcore.inference.bands import band_limits
 from birdcore.inference.engine import Engine, make_engine
 from birdcore.inference.outside import OutsidePredictor
@@ -164,7 +165,7 @@ class Predictor:
         stride = max(multiple, round((window - overlap / features.frame_seconds) / multiple) * multiple)
 
         stream = MelStream(self._features)
-        pending = np.zeros((features.n_mels, 0), dtype=np.float32)  # mel frames from `first` on
+        pending = np.zeros((features.num_rows, 0), dtype=np.float32)  # mel frames from `first` on
         first, next_start, num_samples = 0, 0, 0
         batch: list[tuple[int, np.ndarray]] = []
         collected = _Collected([], [], [], [], [], [])
@@ -238,14 +239,7 @@ class Predictor:
             collected.bands.append(probability.astype(np.float16))
 
     def _band_edges(self, num_bands: int) -> np.ndarray:
-        features = self.config.features
-        return mel_band_edges(
-            num_bands=num_bands,
-            n_mels=features.n_mels,
-            fmin=features.fmin,
-            fmax=features.fmax,
-            mel_scale=features.mel_scale,
-        )
+        return band_edges(self.config.features, num_bands)
 
     def _scores(
         self,

@@ -196,7 +196,7 @@ def _prepare(
             )
     facts = written.facts | {
         "metrics": _headline_metrics(report) or _validation_metrics(source.facts.get("validation", {})),
-        "licence": _licence(source.facts.get("provenance", {})),
+        "licence": _licence(config, source.facts.get("provenance", {})),
         "limits": limits,
     }
     written = save_weights(folder, load_model(source), config, facts, half=True)
@@ -205,10 +205,16 @@ def _prepare(
     return written
 
 
-def _licence(provenance: Mapping[str, Any]) -> str:
-    teacher = provenance.get("teacher", "none")
-    taught = "" if teacher.startswith("none") else "; they share the licence of the model that taught them"
-    return f"Weights: for non-commercial use only, as the recordings' licences ask (CC BY-NC-SA, BY-NC-ND){taught}. Code: MIT."
+def _licence(config: ModelConfig, provenance: Mapping[str, Any]) -> str:
+    further = ""
+    if config.options.get("trunk") == "birdnet":
+        further += "; they are adapted from BirdNET V2.4 and share its licence, CC BY-NC-SA 4.0"
+    if not provenance.get("teacher", "none").startswith("none"):
+        further += "; they share the licence of the model that taught them"
+    return (
+        "Weights: for non-commercial use only, as the recordings' licences ask (CC BY-NC-SA, BY-NC-ND)"
+        f"{further}. Code: MIT."
+    )
 
 
 def _calibrate(config: ModelConfig, scored: Path) -> tuple[ModelConfig, dict[str, Any]]:

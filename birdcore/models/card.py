@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from birdcore.config import MelConfig
 from birdcore.models.checkpoint import Weights
 
 __all__ = ["model_card"]
@@ -33,10 +34,7 @@ def model_card(weights: Weights, report: dict[str, Any]) -> str:
                 *([("started from", facts["initialization"])] if facts.get("initialization") else []),
                 ("window", f"{config.window_seconds:g} s"),
                 *([("recordings go through", ", ".join(config.treatments))] if config.treatments else []),
-                (
-                    "hears",
-                    f"{features.fmin:g} to {features.fmax:g} Hz ({features.sample_rate} Hz audio, {features.n_mels} mel bands)",
-                ),
+                ("hears", _hearing(features)),
                 (
                     "threshold",
                     f"{config.threshold:g} (log-odds shifted by {config.bias:.2f} to stay silent on bird-free recordings)",
@@ -88,6 +86,14 @@ def _interval(figure: dict[str, float | None]) -> str:
     if figure["low"] is None:
         return _number(figure["value"])
     return f"{_number(figure['value'])} ({_number(figure['low'])}–{_number(figure['high'])})"
+
+
+def _hearing(features: MelConfig) -> str:
+    bands = f"{features.n_mels} mel bands"
+    fmin = features.fmin
+    if features.bass is not None:
+        fmin, bands = 0.0, f"{bands}, and as many again below {features.bass.fmax:g} Hz"
+    return f"{fmin:g} to {features.fmax:g} Hz ({features.sample_rate} Hz audio, {bands})"
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -1,11 +1,9 @@
 """crnn: which species, when, and at what frequency, from one trunk.
 
-A pretrained convolutional trunk halves time and frequency five times; a top-down path brings what it knows back to
-frames of 40 ms
-and bands of a few mel filters; a recurrent layer reads along time. Three questions are answered separately and
-multiplied:
-is the species in the window (and about when), does a bird sound in this very frame, and in which bands. The last two
-are learnt mostly across species, so that a species without a single drawn box is still localized.
+A pretrained convolutional trunk, YAMNet's or BirdNET's, halves time and frequency five or six times; a top-down path
+brings what it knows back to frames of 40 to 47 ms and bands of a few mel filters; a recurrent layer reads along time.
+Three questions are answered separately and multiplied: is the species in the window (and about when), does a bird sound in this very frame, and in which bands. The last two are learnt
+mostly across species, so that a species without a single drawn box is still localized.
 """
 
 from __future__ import annotations
@@ -16,10 +14,16 @@ from torch.nn import functional
 
 from birdcore.config import ModelConfig
 from birdcore.errors import ConfigError, ShapeError
+from birdcore.features.bands import joint
+from birdcore.models.birdnet import BirdnetTrunk
+from birdcore.models.options import read_options
 from birdcore.models.output import ModelOutput, product_logit
 from birdcore.models.yamnet import YamnetTrunk
 
-__all__ = ["Crnn"]
+__all__ = ["TRUNKS", "Crnn"]
+
+TRUNKS = ("yamnet", "birdnet")
+"""Whose convolutions a crnn stands on; each has its own features ("yamnet_wide" and "birdnet")."""
 
 
 class _Merge(nn.Module):
@@ -44,34 +48,54 @@ class Crnn(nn.Module):
 
     Parameters
     ----------
-    config : options ``width`` (channels of the top-down path), ``hidden`` (of the recurrent layer, per direction),
-        ``dropout``
+    config : options ``trunk`` (one of ``TRUNKS``), ``frozen`` (stages of BirdNET's trunk that never learn, 0 to 5),
+        ``width`` (channels of the top-down path), ``hidden`` (of the recurrent layer, per direction), ``dropout``
+
+    Raises
+    ------
+    ConfigError
+        If an option is wrong, or the features are not those of the trunk.
 
     Source
     ------
-    Trunk: YAMNet. Top-down path: Lin et al. (2017), "Feature pyramid networks for object detection". Clip head:
-    attention over
-    frame probabilities, Kong et al. (2020), "Sound event detection of weakly labelled data with CNN-Transformer …".
+    Trunk: YAMNet, BirdNET. Top-down path: Lin et al. (2017), "Feature pyramid networks for object detection". Clip head:
+    attention over frame probabilities, Kong et al. (2020), "Sound event detection of weakly labelled data with
+    CNN-Transformer …".
     """
-
-    frame_stride = 4
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        unknown = set(config.options) - {"width", "hidden", "dropout", "auxiliary_codes"}
-        if unknown:
-            raise ConfigError(f"crnn: unknown option {min(unknown)!r}; known are width, hidden, dropout")
-        if config.features.n_mels % 16:
+        options = read_options(config, trunk="yamnet", frozen=0, width=128, hidden=128, dropout=0.3)
+        width, hidden = options["width"], options["hidden"]
+        if options["trunk"] not in TRUNKS:
+            raise ConfigError(f"crnn: option trunk = {options['trunk']!r}: must be one of {', '.join(TRUNKS)}")
+        self.has_bass = options["trunk"] == "birdnet"
+        if self.has_bass != (config.features.bass is not None):
             raise ConfigError(
-                f"crnn: n_mels is {config.features.n_mels}; it is halved four times, so it must be a multiple of 16"
+                f"crnn: features do not fit the trunk; use features = {'birdnet' if self.has_bass else 'yamnet_wide'!r}"
             )
-        width, hidden = config.options.get("width", 128), config.options.get("hidden", 128)
+        halvings = 32 if self.has_bass else 16
+        if config.features.n_mels % halvings:
+            raise ConfigError(
+                f"crnn: n_mels is {config.features.n_mels}; it is halved again and again, so it must be a multiple of "
+                f"{halvings}"
+            )
         self.num_classes = config.num_classes
-        self.trunk = YamnetTrunk()
-        _, quarter, eighth, sixteenth, last = self.trunk.channels
-        self.dropout = nn.Dropout(config.options.get("dropout", 0.3))
-        self.clip_class = nn.Linear(last, config.num_outputs)
-        self.clip_attention = nn.Linear(last, config.num_outputs)
+        self.frame_stride = self.stride_of(config)
+        if self.has_bass:
+            self.trunk = BirdnetTrunk()
+            self.trunk.freeze(options["frozen"])
+            quarter, eighth, sixteenth, last, embedding = self.trunk.channels
+            self.num_bass_bands, self.first_band = joint(config.features)
+            self.num_bands = self.num_bass_bands + config.features.n_mels // 4 - self.first_band
+        else:
+            self.trunk = YamnetTrunk()
+            _, quarter, eighth, sixteenth, last = self.trunk.channels
+            embedding = last
+            self.num_bands = config.features.n_mels // 4
+        self.dropout = nn.Dropout(options["dropout"])
+        self.clip_class = nn.Linear(embedding, config.num_outputs)
+        self.clip_attention = nn.Linear(embedding, config.num_outputs)
         self.enter = nn.Conv2d(last, width, 1)
         self.merge16, self.merge8, self.merge4 = _Merge(sixteenth, width), _Merge(eighth, width), _Merge(quarter, width)
         self.frame_input = nn.Linear(3 * width, 2 * hidden)
@@ -84,37 +108,48 @@ class Crnn(nn.Module):
             nn.Conv2d(width, width, 3, padding=1, groups=width),
             nn.Conv2d(width, 64, 1),
             nn.ReLU(inplace=True),
-            nn.Conv2d(64, config.num_classes + 1, 1),
+            nn.Conv2d(64, (config.num_classes + 1) * (2 if self.has_bass else 1), 1),
         )
         # A species starts out localized like any bird; its own habits are learnt as a difference.
         for layer in (self.frame_class, self.band[-1]):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        nn.init.normal_(self.band[-1].weight[-1], std=0.1)
+        for any_bird in self.band[-1].weight[config.num_classes :: config.num_classes + 1]:
+            nn.init.normal_(any_bird, std=0.1)
+
+    @staticmethod
+    def stride_of(config: ModelConfig) -> int:
+        """Mel frames per frame that a network of this config answers for."""
+        return 8 if config.options.get("trunk") == "birdnet" else 4
 
     def forward(self, picture: Tensor) -> ModelOutput:
         """Recognise and localize.
 
         Parameters
         ----------
-        picture : shape (batch, n_mels, num_frames)
+        picture : shape (batch, n_mels, num_frames); on BirdNET's trunk (batch, 2, n_mels, num_frames)
 
         Returns
         -------
-        ModelOutput with frames of ``frame_stride`` mel frames and ``n_mels / 4`` bands
+        ModelOutput with frames of ``frame_stride`` mel frames and ``num_bands`` bands
         """
-        if picture.ndim != 3:
-            raise ShapeError(f"picture: shape {tuple(picture.shape)}, expected (batch, n_mels, num_frames)")
-        num_frames = -(-picture.shape[2] // self.frame_stride)
-        padding = -picture.shape[2] % 32
-        if padding:
-            picture = functional.pad(picture, (0, padding), mode="replicate")
-        _, quarter, eighth, sixteenth, last = self.trunk(picture[:, None])
+        axes = 4 if self.has_bass else 3
+        if picture.ndim != axes:
+            expected = "(batch, 2, n_mels, num_frames)" if self.has_bass else "(batch, n_mels, num_frames)"
+            raise ShapeError(f"picture: shape {tuple(picture.shape)}, expected {expected}")
+        num_frames = -(-picture.shape[-1] // self.frame_stride)
+        if self.has_bass:
+            # Filled up with silence, which is 0 in these pictures.
+            *maps, embedding = self.trunk(functional.pad(picture, (0, -picture.shape[-1] % 64)))
+        else:
+            padded = functional.pad(picture, (0, -picture.shape[-1] % 32), mode="replicate")
+            _, *maps = self.trunk(padded[:, None])
+            embedding = maps[-1]
+        quarter, eighth, sixteenth, last = maps
 
-        frames = self.dropout(last.mean(dim=2).transpose(1, 2))  # (batch, T/32, channels)
-        clip_class = self.clip_class(
-            frames
-        ).float()  # (batch, T/32, outputs); float, as 1 - p vanishes in half precision
+        frames = self.dropout(embedding.mean(dim=2).transpose(1, 2))  # (batch, T', channels)
+        # In float, as 1 - p vanishes in half precision.
+        clip_class = self.clip_class(frames).float()  # (batch, T', outputs)
         attention = torch.softmax(self.clip_attention(frames).float().clamp(-10, 10), dim=1)
         clip_probability = (attention * torch.sigmoid(clip_class)).sum(dim=1).clamp(1e-6, 1 - 1e-6)
         clip = torch.log(clip_probability) - torch.log1p(-clip_probability)  # (batch, outputs)
@@ -129,12 +164,18 @@ class Crnn(nn.Module):
         hidden, _ = self.recurrent(self.dropout(torch.relu(self.frame_input(sequence))))  # (batch, T/4, 2 hidden)
         hidden = self.dropout(hidden)
         activity = self.activity(hidden)  # (batch, T/4, 1)
-        coarse = functional.interpolate(clip_class.transpose(1, 2), size=length, mode="linear", align_corners=False)
+        by_time = clip_class.transpose(1, 2)
+        if self.has_bass:  # the embedding has no first and no last column of the window
+            by_time = functional.pad(by_time, (1, 1), mode="replicate")
+        coarse = functional.interpolate(by_time, size=length, mode="linear", align_corners=False)
         evidence = self.class_mixture[0] * coarse + self.class_mixture[1] * clip[:, :, None]  # (batch, outputs, T/4)
         own = self.frame_class(hidden).transpose(1, 2)
         frame = product_logit(evidence + own, activity.transpose(1, 2))[:, :, :num_frames]
 
-        band = self.band(pyramid)[:, :, :, :num_frames]  # (batch, classes + 1, F/4, T/4)
+        band = self.band(pyramid)[:, :, :, :num_frames]  # (batch, classes + 1, F/4, T/4), twice as many with a bass
+        if self.has_bass:
+            bass, whole = band.chunk(2, dim=1)
+            band = torch.cat([bass[:, :, : self.num_bass_bands], whole[:, :, self.first_band :]], dim=2)
         any_bird = band[:, -1:]
         band_given_frame = torch.cat([band[:, :-1] + any_bird, any_bird], dim=1)
         return ModelOutput(

@@ -162,7 +162,8 @@ def frame_stride(config: ModelConfig) -> int:
     """
     if config.architecture == "ensemble":
         config = member_config(config)
-    return getattr(ARCHITECTURES[config.architecture].build, "frame_stride", 1)
+    build = ARCHITECTURES[config.architecture].build
+    return build.stride_of(config) if hasattr(build, "stride_of") else 1
 
 
 def build_model(config: ModelConfig) -> nn.Module:

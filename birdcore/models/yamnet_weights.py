@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 
 from birdcore.errors import WeightsError
+from birdcore.models.tflite_file import Layer, read_tflite_layers
 from birdcore.places import cache_root
 
 __all__ = [
@@ -30,15 +31,10 @@ __all__ = [
     "fetch_yamnet",
     "fold_keras_layers",
     "read_h5_layers",
-    "read_tflite_layers",
     "read_yamnet_layers",
 ]
 
 logger = logging.getLogger(__name__)
-
-Layer = tuple[np.ndarray, np.ndarray]
-"""Kernel and bias. Kernels: (outputs, height, width, inputs), depthwise (1, height, width, channels), dense (outputs,
-inputs); height is time."""
 
 KERAS_EPSILON = 1e-4
 """``batchnorm_epsilon`` of YAMNet's published parameters; its batch normalisation has no scale."""
@@ -158,71 +154,6 @@ def read_yamnet_layers(path: str | Path) -> list[Layer]:
             f"{path.name}: holds {sum(kernel.ndim == 4 for kernel, _ in layers)} convolutions and "
             f"{sum(kernel.ndim == 2 for kernel, _ in layers)} classifiers; YAMNet has {len(KERAS_CONVOLUTIONS)} and 1"
         )
-    return layers
-
-
-def read_tflite_layers(path: str | Path) -> list[Layer]:
-    """Kernels and biases of a ``.tflite`` network's convolutions and dense layers, dequantised, in order.
-
-    Raises
-    ------
-    WeightsError
-        If the file is missing, is not a TensorFlow Lite model, or has weights of an unknown type.
-    """
-    import tflite  # the file format's schema; only needed where YAMNet's own weights are read
-
-    path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; give the path of yamnet.tflite (AudioSet YAMNet, Apache 2.0)")
-    content = path.read_bytes()
-    if content[4:8] != b"TFL3":
-        raise WeightsError(f"{path.name}: not a TensorFlow Lite model (is the download complete?)")
-    model = tflite.Model.GetRootAs(content, 0)
-    graph = model.Subgraphs(0)
-    kinds = {
-        tflite.TensorType.FLOAT32: np.float32,
-        tflite.TensorType.FLOAT16: np.float16,
-        tflite.TensorType.INT8: np.int8,
-        tflite.TensorType.INT32: np.int32,
-    }
-
-    def constant(index: int) -> np.ndarray | None:
-        tensor = graph.Tensors(index)
-        buffer = model.Buffers(tensor.Buffer())
-        if not buffer.DataLength():
-            return None
-        if tensor.Type() not in kinds:
-            raise WeightsError(f"{path.name}: weights of type {tensor.Type()} are not read; use the published file")
-        values = np.frombuffer(buffer.DataAsNumpy().tobytes(), kinds[tensor.Type()]).reshape(tensor.ShapeAsNumpy())
-        if tensor.Type() != tflite.TensorType.INT8:
-            return values.astype(np.float32) if values.dtype == np.float16 else values
-        quantization = tensor.Quantization()
-        shape = [1] * values.ndim
-        shape[quantization.QuantizedDimension()] = -1
-        scale = quantization.ScaleAsNumpy().astype(np.float32)
-        zero = quantization.ZeroPointAsNumpy().astype(np.float32)
-        if len(scale) == 1:
-            shape = [1] * values.ndim
-        return (values.astype(np.float32) - zero.reshape(shape)) * scale.reshape(shape)
-
-    wanted = {
-        tflite.BuiltinOperator.CONV_2D,
-        tflite.BuiltinOperator.DEPTHWISE_CONV_2D,
-        tflite.BuiltinOperator.FULLY_CONNECTED,
-    }
-    dequantized: dict[int, np.ndarray] = {}
-    layers = []
-    for position in range(graph.OperatorsLength()):
-        operator = graph.Operators(position)
-        code = model.OperatorCodes(operator.OpcodeIndex())
-        kind = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        inputs = operator.InputsAsNumpy()
-        if kind == tflite.BuiltinOperator.DEQUANTIZE:
-            dequantized[int(operator.OutputsAsNumpy()[0])] = constant(int(inputs[0]))
-        elif kind in wanted and len(inputs) == 3 and inputs[2] >= 0:
-            kernel = constant(int(inputs[1]))
-            kernel = dequantized.get(int(inputs[1])) if kernel is None else kernel
-            layers.append((kernel, constant(int(inputs[2]))))
     return layers
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from birdcore.config import TrainConfig
-from birdcore.errors import RunError
+from birdcore.errors import RunError, WeightsError
+from birdcore.models.birdnet import BirdnetTrunk, load_birdnet_trunk
 from birdcore.models.checkpoint import find_weights, load_model
 from birdcore.models.imagenet import load_imagenet_weights
 from birdcore.models.registry import naming_layer
@@ -36,33 +37,54 @@ def initialize(model: nn.Module, config: TrainConfig, *, data_root: Path) -> str
             f"init = {config.init!r}: the trunk of embedding_mlp never learns, so it must be the pretrained one that "
             f"its option trunk names; use init = {config.options.get('trunk', 'crnn')!r}"
         )
-    if config.init in ("yamnet", "crnn"):
-        if not hasattr(model, "trunk"):
-            raise RunError(f"init = {config.init!r}: {config.architecture} has no YAMNet trunk; use init = 'scratch'")
-        return _fill_trunk(model.trunk, config, data_root=data_root)
+    if config.init in ("yamnet", "birdnet", "crnn"):
+        trunk = getattr(model, "trunk", None)
+        if trunk is None or (isinstance(trunk, BirdnetTrunk) != (config.init == "birdnet") and config.init != "crnn"):
+            raise RunError(f"init = {config.init!r}: {config.architecture} has no such trunk; use init = 'scratch'")
+        return _fill_trunk(trunk, config, data_root=data_root)
     if config.init == "imagenet":
         return load_imagenet_weights(model, data_root / config.imagenet_file if config.imagenet_file else None)
     return "random weights"
 
 
-def _fill_trunk(trunk: YamnetTrunk, config: TrainConfig, *, data_root: Path) -> str:
-    file = data_root / config.yamnet_file
-    found = bool(config.yamnet_file) and file.is_file()
-    if config.init == "yamnet" and (found or config.architecture == "embedding_mlp"):
-        # A frozen trunk must be YAMNet's very own; elsewhere it only is where training begins.
-        file = file if found else fetch_yamnet()
-        load_yamnet_trunk(trunk, file)
-        return f"trunk: YAMNet's weights from {file.name} (Google, Apache License 2.0)"
+def _fill_trunk(trunk: YamnetTrunk | BirdnetTrunk, config: TrainConfig, *, data_root: Path) -> str:
+    if config.init == "birdnet":
+        file = _find_birdnet(config, data_root)
+        if file is not None:
+            load_birdnet_trunk(trunk, file)
+            return f"trunk: BirdNET V2.4's weights from {file.name} (CC BY-NC-SA 4.0)"
+        file = config.birdnet_file or "file of BirdNET (python -m birdcore models add … --preset birdnet adds it)"
+    else:
+        file = data_root / config.yamnet_file
+        found = bool(config.yamnet_file) and file.is_file()
+        if config.init == "yamnet" and (found or config.architecture == "embedding_mlp"):
+            # A frozen trunk must be YAMNet's very own; elsewhere it only is where training begins.
+            file = file if found else fetch_yamnet()
+            load_yamnet_trunk(trunk, file)
+            return f"trunk: YAMNet's weights from {file.name} (Google, Apache License 2.0)"
     weights = find_weights(config.trunk_weights)
     network = load_model(weights)
-    if not isinstance(getattr(network, "trunk", None), YamnetTrunk):
+    theirs = getattr(network, "trunk", None)
+    if type(theirs) is not type(trunk):
+        name = "BirdNET" if isinstance(trunk, BirdnetTrunk) else "YAMNet"
         raise RunError(
             f"trunk_weights = {config.trunk_weights!r}: are of architecture {weights.config.architecture!r}, which has "
-            "no YAMNet trunk; name weights of a crnn"
+            f"no {name} trunk; name weights of a crnn on {name}'s trunk"
         )
-    trunk.load_state_dict(network.trunk.state_dict())
+    trunk.load_state_dict(theirs.state_dict())
     source = f"taken from the weights {config.trunk_weights!r}"
     return f"trunk: {source}" if config.init == "crnn" else f"trunk: there is no {file}; {source} instead"
+
+
+def _find_birdnet(config: TrainConfig, data_root: Path) -> Path | None:
+    """The file that the run names, or that of BirdNET where it was added as a model from outside."""
+    if config.birdnet_file:
+        file = data_root / config.birdnet_file
+        return file if file.is_file() else None
+    try:
+        return find_weights("birdnet").file
+    except WeightsError:
+        return None
 
 
 @torch.no_grad()

@@ -35,7 +35,11 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            pretrained = name.removeprefix("network.").startswith("trunk.") and config.init in ("yamnet", "crnn")
+            pretrained = name.removeprefix("network.").startswith("trunk.") and config.init in (
+                "yamnet",
+                "birdnet",
+                "crnn",
+            )
             groups.setdefault((pretrained, parameter.ndim > 1), []).append(parameter)
     if not groups:
         raise RunError(f"{config.architecture}: every parameter is frozen, so there is nothing to train")

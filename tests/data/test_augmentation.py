@@ -21,8 +21,14 @@ def test_silence_added_changes_nothing():
 
 def test_equalizer_of_no_strength_changes_nothing_and_its_gain_is_the_same_in_every_frame():
     mel = picture() + 0.1
-    assert equalize(mel, strength_db=0.0, power=1, generator=np.random.default_rng(0)) is mel
-    gain = equalize(mel, strength_db=6.0, power=1, generator=np.random.default_rng(0)) / mel
+    assert (
+        equalize(mel, positions=np.linspace(0, 1, 80), strength_db=0.0, power=1, generator=np.random.default_rng(0))
+        is mel
+    )
+    gain = (
+        equalize(mel, positions=np.linspace(0, 1, 80), strength_db=6.0, power=1, generator=np.random.default_rng(0))
+        / mel
+    )
     assert np.allclose(gain, gain[0], rtol=1e-4)
     assert gain.std() > 0
 

@@ -12,13 +12,13 @@ from torch import nn
 from torch.nn import functional
 
 from birdcore.errors import WeightsError
+from birdcore.models.tflite_file import read_tflite_layers
 from birdcore.models.yamnet import YamnetTrunk, load_yamnet, load_yamnet_trunk
 from birdcore.models.yamnet_weights import (
     KERAS_CONVOLUTIONS,
     PUBLISHED_FILES,
     fetch_yamnet,
     fold_keras_layers,
-    read_tflite_layers,
     read_yamnet_layers,
 )
 

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+
+from birdcore.config import MEL_BIRDNET, MEL_YAMNET_WIDE
+from birdcore.errors import ConfigError, ShapeError
+from birdcore.inference.engine import OnnxEngine, TorchEngine
+from birdcore.models.checkpoint import save_weights
+from birdcore.models.registry import build_model, frame_stride
+
+ON_BIRDNET = {"features": MEL_BIRDNET, "window_seconds": 2.0, "options": {"trunk": "birdnet"}}
+
+
+def test_on_birdnets_trunk_bass_and_whole_make_one_frequency_axis(config_of, pictures):
+    config = config_of("crnn", **ON_BIRDNET)
+    network = build_model(config).eval()
+    output = network(pictures(config))
+    num_frames = -(-config.picture_shape[2] // 8)
+    assert frame_stride(config) == network.frame_stride == 8
+    assert output.clip.shape == (2, 5) and output.frames.shape == (2, 5, num_frames)
+    assert output.bands.shape == (2, 3, network.num_bands, num_frames) and network.num_bands == 34
+    assert output.band_given_frame.shape == (2, 4, 34, num_frames)
+
+
+def test_each_bank_answers_for_its_own_bands(config_of, pictures):
+    """Before training all classes share what is said of any bird; its bias moves the bass alone, or the whole alone."""
+    config = config_of("crnn", **ON_BIRDNET)
+    network = build_model(config).eval()
+    picture = pictures(config, batch=1)
+    with torch.inference_mode():
+        before = network(picture).band_given_frame[0, -1]
+        network.band[-1].bias[3] += 1.0  # any bird, bass
+        after = network(picture).band_given_frame[0, -1]
+    assert torch.allclose(after[:13], before[:13] + 1.0, atol=1e-5) and torch.equal(after[13:], before[13:])
+
+
+@pytest.mark.parametrize("options", [{"trunk": "birdnet"}, {}], ids=["birdnet", "yamnet"])
+def test_features_must_be_those_of_the_trunk(config_of, options):
+    features = MEL_YAMNET_WIDE if options else MEL_BIRDNET
+    with pytest.raises(ConfigError, match=f"use features = '{'birdnet' if options else 'yamnet_wide'}'"):
+        build_model(config_of("crnn", features=features, options=options))
+
+
+def test_an_unknown_trunk_and_a_wrong_picture_are_named(config_of):
+    with pytest.raises(ConfigError, match=r"trunk = 'perch': must be one of yamnet, birdnet"):
+        build_model(config_of("crnn", options={"trunk": "perch"}))
+    network = build_model(config_of("crnn", **ON_BIRDNET)).eval()
+    with pytest.raises(ShapeError, match=r"expected \(batch, 2, n_mels, num_frames\)"):
+        network(torch.rand(1, 96, 100))
+
+
+def test_the_exported_network_gives_the_same(config_of, tmp_path, pictures, monkeypatch):
+    monkeypatch.setenv("BIRDCORE_CACHE", str(tmp_path / "cache"))
+    config = config_of("crnn", **ON_BIRDNET)
+    weights = save_weights(tmp_path / "weights", build_model(config), config, {"summary": "fresh"})
+    picture = pictures(config).numpy()
+    ours, theirs = TorchEngine(weights)(picture), OnnxEngine(weights)(picture)
+    for name in ("clip", "frames", "bands"):
+        assert np.allclose(getattr(ours, name), getattr(theirs, name), atol=1e-3)
