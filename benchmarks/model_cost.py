@@ -14,6 +14,10 @@ from birdcore.features.mel import MelSpectrogram
 from birdcore.models.registry import ARCHITECTURES, build_model
 
 REFERENCE = "efficientnet_b0"
+CASES = {entry.name: (entry.name, entry.features, {}) for entry in ARCHITECTURES.values()}
+CASES |= {"crnn": ("crnn", "birdnet", {"trunk": "birdnet"}), "crnn_yamnet": ("crnn", "yamnet_wide", {})}
+"""Name → architecture, features and options; the two trunks of a crnn are told apart as the shipped weights are."""
+
 NUM_CLASSES, NUM_AUXILIARY = 25, 93
 WINDOW_SECONDS = 5.0
 
@@ -31,13 +35,14 @@ def main() -> None:
     batch, repeats = (1, 1) if quick else (8, 7)
     class_names = tuple(ClassName(code=f"c{i}", common=f"Class {i}", scientific="") for i in range(NUM_CLASSES))
     rows = {}
-    for architecture in ARCHITECTURES.values():
+    for name, (architecture, feature_preset, options) in CASES.items():
         config = ModelConfig(
-            architecture=architecture.name,
+            architecture=architecture,
             class_names=class_names,
             num_auxiliary=NUM_AUXILIARY,
             window_seconds=WINDOW_SECONDS,
-            features=MEL_PRESETS[architecture.features],
+            features=MEL_PRESETS[feature_preset],
+            options=options,
         )
         model, features = build_model(config).eval(), MelSpectrogram(config.features)
         waveform = 0.1 * torch.randn((batch, config.window_samples), generator=torch.Generator().manual_seed(0))
@@ -48,8 +53,8 @@ def main() -> None:
             features_seconds = best_seconds(lambda: features(waveform), repeats=repeats)  # noqa: B023 (called at once)
             model_seconds = best_seconds(lambda: model(picture), repeats=repeats)  # noqa: B023
             operations = multiply_adds(model, picture[:1])
-        rows[architecture.name] = {
-            "architecture": architecture.name,
+        rows[name] = {
+            "architecture": name,
             "million_parameters": sum(parameter.numel() for parameter in model.parameters()) / 1e6,
             "million_multiply_adds_per_audio_second": operations / WINDOW_SECONDS / 1e6,
             "features_ms_per_audio_second": 1000 * features_seconds / (batch * WINDOW_SECONDS),

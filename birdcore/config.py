@@ -417,7 +417,8 @@ class TrainConfig:
     secondary : secondary labels are "masked" in the clip loss, or "soft" targets between present and absent
     init : "scratch", "yamnet" (trunk read from ``yamnet_file``), "birdnet" (from ``birdnet_file``), "crnn" (trunk of
         ``trunk_weights``), or "imagenet" (timm; hub or ``imagenet_file``)
-    trunk_weights : name or folder of weights of a crnn, such as an earlier run's; their trunk is taken
+    trunk_weights : name or folder of weights of a crnn, such as an earlier run's; their trunk is taken; "" for the
+        shipped ones
     yamnet_file, birdnet_file, imagenet_file : local paths; "" to look in the usual places
     teacher : name of weights whose embedding the network imitates beside its own task, or "" for none; see
         ``birdcore.training.teacher``
@@ -459,7 +460,7 @@ class TrainConfig:
     group_by: Literal["site", "date"] = "site"
     secondary: Literal["masked", "soft"] = "masked"
     init: Literal["scratch", "yamnet", "birdnet", "crnn", "imagenet"] = "scratch"
-    trunk_weights: str = "crnn"
+    trunk_weights: str = ""
     yamnet_file: str = ""
     birdnet_file: str = ""
     imagenet_file: str = ""

@@ -137,12 +137,13 @@ class Crnn(nn.Module):
         if picture.ndim != axes:
             expected = "(batch, 2, n_mels, num_frames)" if self.has_bass else "(batch, n_mels, num_frames)"
             raise ShapeError(f"picture: shape {tuple(picture.shape)}, expected {expected}")
-        num_frames = -(-picture.shape[-1] // self.frame_stride)
+        width = int(picture.shape[-1])  # fixed in an exported network, whose windows are of one length
+        num_frames = -(-width // self.frame_stride)
         if self.has_bass:
             # Filled up with silence, which is 0 in these pictures.
-            *maps, embedding = self.trunk(functional.pad(picture, (0, -picture.shape[-1] % 64)))
+            *maps, embedding = self.trunk(functional.pad(picture, (0, -width % 64)))
         else:
-            padded = functional.pad(picture, (0, -picture.shape[-1] % 32), mode="replicate")
+            padded = functional.pad(picture, (0, -width % 32), mode="replicate")
             _, *maps = self.trunk(padded[:, None])
             embedding = maps[-1]
         quarter, eighth, sixteenth, last = maps

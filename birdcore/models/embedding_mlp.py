@@ -18,7 +18,7 @@ from birdcore.models.yamnet import YamnetTrunk, cut_patches
 __all__ = ["TRUNKS", "EmbeddingMlp"]
 
 TRUNKS = ("yamnet", "crnn")
-"""Whose trunk is frozen: YAMNet's, on its own features; or the fine-tuned one of the weights "crnn", on theirs."""
+"""Whose trunk is frozen: YAMNet's, on its own features; or the fine-tuned one of a crnn on it, on theirs."""
 
 
 class EmbeddingMlp(nn.Module):

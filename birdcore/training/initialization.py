@@ -17,7 +17,10 @@ from birdcore.models.registry import naming_layer
 from birdcore.models.yamnet import YamnetTrunk, load_yamnet_trunk
 from birdcore.models.yamnet_weights import fetch_yamnet
 
-__all__ = ["expect_rarely", "initialize"]
+__all__ = ["SHIPPED", "expect_rarely", "initialize"]
+
+SHIPPED = {YamnetTrunk: "crnn_yamnet", BirdnetTrunk: "crnn"}
+"""Names of the weights that have such a trunk and come with birdcore."""
 
 
 def initialize(model: nn.Module, config: TrainConfig, *, data_root: Path) -> str:
@@ -62,17 +65,18 @@ def _fill_trunk(trunk: YamnetTrunk | BirdnetTrunk, config: TrainConfig, *, data_
             file = file if found else fetch_yamnet()
             load_yamnet_trunk(trunk, file)
             return f"trunk: YAMNet's weights from {file.name} (Google, Apache License 2.0)"
-    weights = find_weights(config.trunk_weights)
+    name = config.trunk_weights or SHIPPED[type(trunk)]
+    weights = find_weights(name)
     network = load_model(weights)
     theirs = getattr(network, "trunk", None)
     if type(theirs) is not type(trunk):
-        name = "BirdNET" if isinstance(trunk, BirdnetTrunk) else "YAMNet"
+        kind = "BirdNET" if isinstance(trunk, BirdnetTrunk) else "YAMNet"
         raise RunError(
-            f"trunk_weights = {config.trunk_weights!r}: are of architecture {weights.config.architecture!r}, which has "
-            f"no {name} trunk; name weights of a crnn on {name}'s trunk"
+            f"trunk_weights = {name!r}: are of architecture {weights.config.architecture!r}, which does not stand on "
+            f"{kind}'s trunk; name weights of a crnn that does, such as {SHIPPED[type(trunk)]!r}"
         )
     trunk.load_state_dict(theirs.state_dict())
-    source = f"taken from the weights {config.trunk_weights!r}"
+    source = f"taken from the weights {name!r}"
     return f"trunk: {source}" if config.init == "crnn" else f"trunk: there is no {file}; {source} instead"
 
 

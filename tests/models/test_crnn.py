@@ -8,7 +8,7 @@ from birdcore.inference.engine import OnnxEngine, TorchEngine
 from birdcore.models.checkpoint import save_weights
 from birdcore.models.registry import build_model, frame_stride
 
-ON_BIRDNET = {"features": MEL_BIRDNET, "window_seconds": 2.0, "options": {"trunk": "birdnet"}}
+ON_BIRDNET = {"features": MEL_BIRDNET, "window_seconds": 1.7, "options": {"trunk": "birdnet"}}
 
 
 def test_on_birdnets_trunk_bass_and_whole_make_one_frequency_axis(config_of, pictures):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from birdcore.config import MEL_PRESETS, ClassName, ModelConfig, TrainConfig
-from birdcore.errors import RunError, WeightsError
+from birdcore.errors import ConfigError, RunError, WeightsError
 from birdcore.models.checkpoint import find_weights, load_model, save_weights
 from birdcore.models.registry import build_model
 from birdcore.training import initialization
@@ -19,6 +19,10 @@ S4 = TrainConfig(
 )
 OURS = TrainConfig(architecture="embedding_mlp", features="yamnet_wide", options={"trunk": "crnn"}, init="crnn")
 CRNN = TrainConfig(architecture="crnn", features="yamnet_wide", options={"width": 16, "hidden": 8}, init="crnn")
+
+ON_BIRDNET = TrainConfig(
+    architecture="crnn", features="birdnet", options={"trunk": "birdnet", "width": 16, "hidden": 8}, init="birdnet"
+)
 
 
 def model_config(config):
@@ -40,14 +44,14 @@ def shipped(tmp_path, monkeypatch):
     """A weights folder with a crnn of random weights."""
     monkeypatch.setenv("BIRDCORE_WEIGHTS", str(tmp_path))
     crnn = build(CRNN)
-    save_weights(tmp_path / "crnn", crnn, model_config(CRNN), {})
+    save_weights(tmp_path / "crnn_yamnet", crnn, model_config(CRNN), {})
     return crnn
 
 
 @pytest.mark.parametrize("config", [OURS, CRNN], ids=["embedding_mlp", "crnn"])
 def test_the_trunk_is_that_of_the_shipped_weights(shipped, tmp_path, config):
     model = build(config)
-    assert initialize(model, config, data_root=tmp_path) == "trunk: taken from the weights 'crnn'"
+    assert initialize(model, config, data_root=tmp_path) == "trunk: taken from the weights 'crnn_yamnet'"
     for ours, theirs in zip(model.trunk.parameters(), shipped.trunk.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -69,6 +73,47 @@ def test_weights_without_such_a_trunk_are_refused(tmp_path):
     config = dataclasses.replace(CRNN, trunk_weights=str(tmp_path / "other"))
     with pytest.raises(RunError, match=r"trunk_weights = .*'bulbul'.*weights of a crnn"):
         initialize(build(config), config, data_root=tmp_path)
+
+
+def test_weights_on_another_trunk_are_refused(shipped, tmp_path):
+    config = dataclasses.replace(ON_BIRDNET, init="crnn", trunk_weights="crnn_yamnet")
+    with pytest.raises(RunError, match=r"does not stand on BirdNET's trunk; name weights of a crnn that does"):
+        initialize(build(config), config, data_root=tmp_path)
+
+
+@pytest.mark.parametrize("config", [CRNN, OURS], ids=["crnn on YAMNet", "embedding_mlp"])
+def test_birdnets_weights_fit_no_other_trunk(tmp_path, config):
+    options = config.options | ({"trunk": "birdnet"} if config is OURS else {})
+    with pytest.raises((RunError, ConfigError), match=r"no such trunk|must be one of"):
+        initialize(build(config), dataclasses.replace(config, init="birdnet", options=options), data_root=tmp_path)
+
+
+def test_birdnet_is_found_where_it_was_added_and_its_licence_is_said(tmp_path, monkeypatch):
+    """The file is not part of the test data: what reads it is tested with the file in ``test_birdnet``."""
+    monkeypatch.setenv("BIRDCORE_WEIGHTS", str(tmp_path / "weights"))
+    read = []
+    monkeypatch.setattr(initialization, "load_birdnet_trunk", lambda trunk, file: read.append(file))
+    added = tmp_path / "weights" / "birdnet"
+    added.mkdir(parents=True)
+    (added / "outside.toml").write_text('preset = "birdnet"\n')
+    (added / "labels.txt").write_text("Turdus merula_Eurasian Blackbird\n")
+    (added / "model.tflite").write_bytes(b"")
+    assert "CC BY-NC-SA 4.0" in initialize(build(ON_BIRDNET), ON_BIRDNET, data_root=tmp_path)
+    (tmp_path / "own.tflite").write_bytes(b"")
+    named = dataclasses.replace(ON_BIRDNET, birdnet_file="own.tflite")
+    assert "BirdNET V2.4's weights from own.tflite" in initialize(build(named), named, data_root=tmp_path)
+    assert read == [added / "model.tflite", tmp_path / "own.tflite"]
+
+
+def test_without_birdnet_the_trunk_is_that_of_the_shipped_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("BIRDCORE_WEIGHTS", str(tmp_path))
+    shipped = build(ON_BIRDNET)
+    save_weights(tmp_path / "crnn", shipped, model_config(ON_BIRDNET), {})
+    model = build(ON_BIRDNET)
+    said = initialize(model, ON_BIRDNET, data_root=tmp_path)
+    assert said.startswith("trunk: there is no file of BirdNET") and said.endswith("from the weights 'crnn' instead")
+    for ours, theirs in zip(model.trunk.parameters(), shipped.trunk.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_the_trunk_is_yamnets_and_its_licence_is_said(shared_data):
@@ -100,7 +145,7 @@ def test_a_frozen_trunk_must_be_the_pretrained_one_that_is_named(tmp_path, confi
 
 def test_a_network_without_a_trunk_cannot_take_one(tmp_path):
     config = TrainConfig(architecture="crnn_s0", features="s0", init="crnn")
-    with pytest.raises(RunError, match="crnn_s0 has no YAMNet trunk"):
+    with pytest.raises(RunError, match="crnn_s0 has no such trunk"):
         initialize(build(config), config, data_root=tmp_path)
 
 
@@ -112,7 +157,7 @@ def test_a_run_trains_the_head_on_treated_recordings_and_remembers_both(shipped,
     fit(run, data_root=data)
     weights = find_weights(run.path / "weights")
     assert weights.config.treatments == ("normalize_rms",)
-    assert weights.facts["initialization"] == "trunk: taken from the weights 'crnn'"
+    assert weights.facts["initialization"] == "trunk: taken from the weights 'crnn_yamnet'"
     trained = load_model(weights)
     for ours, theirs in zip(trained.trunk.parameters(), shipped.trunk.parameters(), strict=True):
         assert torch.equal(ours, theirs)

@@ -86,7 +86,7 @@ def test_pretrained_trunk_for_a_network_without_one_is_refused(tmp_path, data):
     config = TrainConfig(
         architecture="crnn_s0", features="s0", window_seconds=1.0, num_folds=2, init="yamnet", yamnet_file="x"
     )
-    with pytest.raises(RunError, match="no YAMNet trunk"):
+    with pytest.raises(RunError, match="no such trunk"):
         fit(RunDirectory.create(tmp_path, config), data_root=data)
 
 
@@ -94,11 +94,11 @@ def test_without_yamnets_file_the_trunk_comes_from_the_shipped_weights(tmp_path,
     run = RunDirectory.create(tmp_path, TINY, name="shipped")
     fit(run, data_root=data)
     monkeypatch.setenv("BIRDCORE_WEIGHTS", str(tmp_path))
-    (run.path / "weights").rename(tmp_path / "crnn")
+    (run.path / "weights").rename(tmp_path / "crnn_yamnet")
     config = dataclasses.replace(TINY, init="yamnet", yamnet_file="missing/yamnet.tflite", epochs=1)
     with caplog.at_level("INFO"):
         fit(RunDirectory.create(tmp_path, config), data_root=data)
-    assert "taken from the weights 'crnn'" in caplog.text
+    assert "taken from the weights 'crnn_yamnet'" in caplog.text
 
 
 def test_a_damaged_recording_is_left_out_and_the_run_goes_on(tmp_path, data, caplog):
