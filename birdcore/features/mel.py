@@ -40,7 +40,9 @@ class MelSpectrogram(nn.Module):
         self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
         if config.bass is not None:
             bass = bass_bank(config)
-            self.register_buffer("bass_filters", torch.from_numpy(mel_filters(bass)), persistent=False)
+            filters = torch.from_numpy(mel_filters(bass))
+            heard = int(filters.any(dim=0).nonzero().max()) + 1  # most bins lie above the bass
+            self.register_buffer("bass_filters", filters[:, :heard].contiguous(), persistent=False)
             self.register_buffer("bass_window", torch.hann_window(bass.win_length), persistent=False)
         if config.scaling == "root":
             roots = [config.bass.root] * config.n_mels if config.bass is not None else []
@@ -101,7 +103,7 @@ class MelSpectrogram(nn.Module):
             window=window,
             center=False,
             return_complex=True,
-        )
+        )[:, : filters.shape[1]]
         power = (
             spectrum.real.square() + spectrum.imag.square()
         )  # a third of the time that abs() of complex numbers takes
