@@ -75,7 +75,7 @@ def _copy(rows: list[dict[str, str]], table: str, *, source: Path, target: Path)
 def desk(run_app: Callable[..., str], desk_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """The app with one shipped model: what is trained here builds on its trunk, and what is published joins it."""
     weights, runs = tmp_path_factory.mktemp("weights"), tmp_path_factory.mktemp("runs")
-    shutil.copytree(ROOT / "weights" / "crnn", weights / "crnn")
+    shutil.copytree(ROOT / "weights" / "crnn_yamnet", weights / "crnn_yamnet")
     environment = {
         "BIRDCORE_DATA": str(desk_data),
         "BIRDCORE_RUNS": str(runs),
