@@ -23,7 +23,11 @@ from torch.nn import functional
 from birdcore.errors import WeightsError
 from birdcore.models.tflite_file import read_tflite_layers, read_tflite_scales
 
-__all__ = ["BirdnetTrunk", "load_birdnet_trunk"]
+__all__ = ["FREEZABLE", "BirdnetTrunk", "load_birdnet_trunk"]
+
+FREEZABLE = 6
+"""Parts of the trunk that can be kept from learning: the stem, four stages, and what makes the embedding."""
+
 
 # (input channels, expanded channels, output channels, blocks, channels of the gate) of the four stages.
 _STAGES = ((24, 72, 36, 3, 0), (36, 288, 72, 4, 18), (72, 864, 108, 5, 27), (108, 1536, 192, 4, 48))
@@ -83,7 +87,7 @@ class BirdnetTrunk(nn.Module):
         self.last = nn.Conv2d(192, 1024, 3)
 
     def freeze(self, count: int) -> None:
-        """Let the first parts of the network never learn: 1 is the stem, 2 to 5 the first stages as well, 6 everything."""
+        """Keep the first ``count`` of ``FREEZABLE`` parts from learning: 1 is the stem, 6 everything."""
         parts = [[self.input_gain, self.input_bias, *self.stem.parameters(), *self.pool.parameters()]]
         parts += [[*stage.parameters()] for stage in self.stages]
         parts += [[self.last_gain, self.last_bias, *self.last.parameters()]]

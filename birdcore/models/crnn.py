@@ -15,7 +15,7 @@ from torch.nn import functional
 from birdcore.config import ModelConfig
 from birdcore.errors import ConfigError, ShapeError
 from birdcore.features.bands import joint
-from birdcore.models.birdnet import BirdnetTrunk
+from birdcore.models.birdnet import FREEZABLE, BirdnetTrunk
 from birdcore.models.options import read_options
 from birdcore.models.output import ModelOutput, product_logit
 from birdcore.models.yamnet import YamnetTrunk
@@ -48,8 +48,8 @@ class Crnn(nn.Module):
 
     Parameters
     ----------
-    config : options ``trunk`` (one of ``TRUNKS``), ``frozen`` (stages of BirdNET's trunk that never learn, 0 to 5),
-        ``width`` (channels of the top-down path), ``hidden`` (of the recurrent layer, per direction), ``dropout``
+    config : options ``trunk`` (one of ``TRUNKS``), ``frozen`` (parts of BirdNET's trunk, from the first on, that
+        never learn, see :meth:`BirdnetTrunk.freeze`), ``width`` (channels of the top-down path), ``hidden`` (of the recurrent layer, per direction), ``dropout``
 
     Raises
     ------
@@ -70,6 +70,10 @@ class Crnn(nn.Module):
         if options["trunk"] not in TRUNKS:
             raise ConfigError(f"crnn: option trunk = {options['trunk']!r}: must be one of {', '.join(TRUNKS)}")
         self.has_bass = options["trunk"] == "birdnet"
+        if not 0 <= options["frozen"] <= (FREEZABLE if self.has_bass else 0):
+            raise ConfigError(
+                f"crnn: option frozen = {options['frozen']}: must be 0 to {FREEZABLE} on BirdNET's trunk, else 0"
+            )
         if self.has_bass != (config.features.bass is not None):
             raise ConfigError(
                 f"crnn: features do not fit the trunk; use features = {'birdnet' if self.has_bass else 'yamnet_wide'!r}"
@@ -155,13 +159,13 @@ class Crnn(nn.Module):
         clip_probability = (attention * torch.sigmoid(clip_class)).sum(dim=1).clamp(1e-6, 1 - 1e-6)
         clip = torch.log(clip_probability) - torch.log1p(-clip_probability)  # (batch, outputs)
 
+        # T/4 and F/4 below are YAMNet's; on BirdNET's trunk frames are T/8.
         top = self.enter(last)
         pyramid = self.merge4(self.merge8(self.merge16(top, sixteenth), eighth), quarter)  # (batch, width, F/4, T/4)
         length = pyramid.shape[3]
         context = functional.interpolate(top.mean(dim=2), size=length, mode="linear", align_corners=False)
-        sequence = torch.cat([pyramid.mean(dim=2), pyramid.amax(dim=2), context], dim=1).transpose(
-            1, 2
-        )  # (batch, T/4, 3 width)
+        sequence = torch.cat([pyramid.mean(dim=2), pyramid.amax(dim=2), context], dim=1)
+        sequence = sequence.transpose(1, 2)  # (batch, T/4, 3 width)
         hidden, _ = self.recurrent(self.dropout(torch.relu(self.frame_input(sequence))))  # (batch, T/4, 2 hidden)
         hidden = self.dropout(hidden)
         activity = self.activity(hidden)  # (batch, T/4, 1)

@@ -111,6 +111,8 @@ def test_a_model_trained_in_a_closed_tab_is_published_and_names_a_bird(
     first_tab = new_page()
     main = open_page(first_tab, desk, "Train a model")
     choose(first_tab, main.get_by_role("combobox", name="Preset"), "embedding_mlp")
+    # The fields are filled with the preset's own values first; what was typed before that would be lost.
+    expect(main.get_by_role("spinbutton", name="Epochs", exact=True)).to_have_value("20", timeout=PATIENCE)
     fill(main.get_by_role("textbox", name="Name of the run"), RUN)
     for label, value in FIELDS.items():
         fill(main.get_by_role("spinbutton", name=label, exact=True), value)

@@ -44,6 +44,8 @@ def test_features_must_be_those_of_the_trunk(config_of, options):
 def test_an_unknown_trunk_and_a_wrong_picture_are_named(config_of):
     with pytest.raises(ConfigError, match=r"trunk = 'perch': must be one of yamnet, birdnet"):
         build_model(config_of("crnn", options={"trunk": "perch"}))
+    with pytest.raises(ConfigError, match="frozen = 7: must be 0 to 6"):
+        build_model(config_of("crnn", **ON_BIRDNET | {"options": {"trunk": "birdnet", "frozen": 7}}))
     network = build_model(config_of("crnn", **ON_BIRDNET)).eval()
     with pytest.raises(ShapeError, match=r"expected \(batch, 2, n_mels, num_frames\)"):
         network(torch.rand(1, 96, 100))
