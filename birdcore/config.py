@@ -154,6 +154,11 @@ class MelConfig:
         return self.n_mels * (2 if self.bass is not None else 1)
 
     @property
+    def lowest_hz(self) -> float:
+        """The lowest frequency that is heard, in Hz."""
+        return self.fmin if self.bass is None else 0.0
+
+    @property
     def frame_seconds(self) -> float:
         """Seconds from one frame to the next."""
         return self.hop_length / self.sample_rate

@@ -55,9 +55,9 @@ def equalize(
     angle = np.pi * positions
     gain_db = sum(generator.normal() * np.cos(order * angle + generator.uniform(0, np.pi)) for order in (1, 2, 3))
     gain_db = gain_db * strength_db / np.sqrt(1.5)
-    if (
-        generator.random() < 0.15
-    ):  # low-rate sources hold nothing above their own Nyquist frequency; that must not name a species
+    # Low-rate sources hold nothing above their own Nyquist frequency; that must not name a species. A row counts from
+    # its lower edge, as it always did, so that older runs resume to the same end.
+    if generator.random() < 0.15:
         gain_db = gain_db - 80.0 * (positions * (1 - 1 / len(positions)) > generator.uniform(0.72, 1.0))
     return mel * (10.0 ** (gain_db * power / 20.0)).astype(np.float32)
 

@@ -29,6 +29,7 @@ from birdcore.inference.predictor import Predictor
 from birdcore.inference.report import evaluate_clips, evaluate_localization, evaluate_rejection
 from birdcore.models.card import model_card
 from birdcore.models.checkpoint import Weights, find_weights, load_model, save_weights
+from birdcore.models.ensemble import member_config
 from birdcore.models.registry import localizes
 from birdcore.models.versions import install_weights
 
@@ -207,7 +208,8 @@ def _prepare(
 
 def _licence(config: ModelConfig, provenance: Mapping[str, Any]) -> str:
     further = ""
-    if config.options.get("trunk") == "birdnet":
+    network = member_config(config) if config.architecture == "ensemble" else config
+    if network.options.get("trunk") == "birdnet":
         further += "; they are adapted from BirdNET V2.4 and share its licence, CC BY-NC-SA 4.0"
     if not provenance.get("teacher", "none").startswith("none"):
         further += "; they share the licence of the model that taught them"

@@ -90,10 +90,9 @@ def _interval(figure: dict[str, float | None]) -> str:
 
 def _hearing(features: MelConfig) -> str:
     bands = f"{features.n_mels} mel bands"
-    fmin = features.fmin
     if features.bass is not None:
-        fmin, bands = 0.0, f"{bands}, and as many again below {features.bass.fmax:g} Hz"
-    return f"{fmin:g} to {features.fmax:g} Hz ({features.sample_rate} Hz audio, {bands})"
+        bands = f"{bands}, and as many again below {features.bass.fmax:g} Hz"
+    return f"{features.lowest_hz:g} to {features.fmax:g} Hz ({features.sample_rate} Hz audio, {bands})"
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -73,8 +73,9 @@ class Weights:
     @property
     def hears(self) -> tuple[float, float]:
         """Lowest and highest frequency that the model takes in, in Hz."""
-        limits = self.config.features if isinstance(self.config, ModelConfig) else self.config
-        return limits.fmin, limits.fmax
+        if isinstance(self.config, ModelConfig):
+            return self.config.features.lowest_hz, self.config.features.fmax
+        return self.config.fmin, self.config.fmax
 
 
 def _is_weights(folder: Path) -> bool:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from birdcore.config import MEL_YAMNET_WIDE, ClassName, ModelConfig, TrainConfig, to_dict
+from birdcore.config import MEL_BIRDNET, MEL_YAMNET_WIDE, ClassName, ModelConfig, TrainConfig, to_dict
 from birdcore.errors import AcceptanceError, DataError
 from birdcore.inference import acceptance
 from birdcore.inference.predictor import Predictor
-from birdcore.inference.publish import noise_bias, publish
+from birdcore.inference.publish import _licence, noise_bias, publish
 from birdcore.models.checkpoint import find_weights, load_model, save_weights
 from birdcore.models.registry import build_model
 from birdcore.models.versions import list_versions, restore_version
@@ -203,3 +203,17 @@ def test_a_silent_model_needs_no_bias(run_weights, data, tmp_path):
 def test_calibration_without_a_background_is_refused(run_weights):
     with pytest.raises(DataError, match="no bird-free background"):
         noise_bias(run_weights, [])
+
+
+@pytest.mark.parametrize("architecture", ["crnn", "ensemble"])
+def test_what_stands_on_birdnets_trunk_shares_its_licence(architecture):
+    options = {"trunk": "birdnet"}
+    if architecture == "ensemble":
+        options = {"architecture": "crnn", "members": 2, "options": options}
+    name = ClassName(code="alpha", common="Alpha", scientific="Avis alpha")
+    config = ModelConfig(
+        architecture=architecture, class_names=(name,), window_seconds=5.0, features=MEL_BIRDNET, options=options
+    )
+    assert "share its licence, CC BY-NC-SA 4.0" in _licence(config, {})
+    plain = dataclasses.replace(config, architecture="bulbul", options={})
+    assert "BirdNET" not in _licence(plain, {})

@@ -1,9 +1,10 @@
+import dataclasses
 import json
 
 import pytest
 import torch
 
-from birdcore.config import MEL_YAMNET_WIDE, ClassName, ModelConfig
+from birdcore.config import MEL_BIRDNET, MEL_YAMNET_WIDE, ClassName, ModelConfig
 from birdcore.errors import WeightsError
 from birdcore.models.checkpoint import find_weights, list_weights, load_model, save_weights
 from birdcore.models.registry import build_model
@@ -74,3 +75,12 @@ def test_unknown_setting_in_config_is_told(tmp_path, stored):
     (weights.path / "config.json").write_text(json.dumps(content))
     with pytest.raises(WeightsError, match="colour"):
         find_weights(weights.path)
+
+
+@pytest.mark.parametrize(
+    ("features", "options", "lowest"), [(MEL_YAMNET_WIDE, {}, 125.0), (MEL_BIRDNET, {"trunk": "birdnet"}, 0.0)]
+)
+def test_what_a_model_hears_includes_its_bass(tmp_path, features, options, lowest):
+    config = dataclasses.replace(CONFIG, features=features, options=CONFIG.options | options)
+    weights = save_weights(tmp_path / "tiny", build_model(config), config, {})
+    assert weights.hears == (lowest, features.fmax)
