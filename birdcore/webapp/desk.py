@@ -61,6 +61,7 @@ _SOURCE, _UNPACKED = "desk-source", "desk_unpacked"
 _PROBE_PROBLEM = "probe_problem"
 _UNPACK_ASKED, _CHECK_ASKED, _START_ASKED = "desk_unpack_asked", "desk_check_asked", "desk_start_asked"
 _PROBE_ASKED = "desk_probe_asked"
+_MAY_CHANGE = ("running", "lost")
 _ICONS = {"error": ":material/error:", "warning": ":material/warning:", "note": ":material/info:"}
 _KINDS = {"run": "One run", "folds": "Every fold"}
 
@@ -345,28 +346,29 @@ def show_probe(request: RunRequest) -> None:
         "before are read first, once for all runs."
     )
     probe = find_probe(request.config, data_root=request.choice.folder)
-    under_way = probe is not None and _is_active(probe)
-    st.fragment(_probe_panel, run_every=POLL_SECONDS if under_way else None)(request, was_active=under_way)
+    state = _state(probe)
+    st.fragment(_probe_panel, run_every=POLL_SECONDS if state in _MAY_CHANGE else None)(request, was=state)
 
 
-def _is_active(probe: RunDirectory) -> bool:
+def _state(probe: RunDirectory | None) -> str:
+    """State of a probe, "" where there is none."""
     try:
-        return probe.status().is_active
+        return "" if probe is None else probe.status().state
     except BirdcoreError:  # being replaced this moment
-        return False
+        return ""
 
 
-def _probe_panel(request: RunRequest, *, was_active: bool) -> None:
+def _probe_panel(request: RunRequest, *, was: str) -> None:
     if st.session_state.pop(_PROBE_ASKED, False):
         _start_probe(request)
     problem = st.session_state.pop(_PROBE_PROBLEM, None)
     if problem:
         st.error(plain(problem), icon=":material/error:")
     probe = find_probe(request.config, data_root=request.choice.folder)
-    active = probe is not None and _is_active(probe)
-    if active != was_active:
+    state = _state(probe)
+    if state != was:
         st.rerun()  # the whole page, which then looks every second, or no longer
-    if active:
+    if state == "running":
         status = probe.status()
         doing = f"step {status.step} of {PROBE_STEPS}" if status.step else "reading recordings …"
         if status.step >= PROBE_STEPS:
@@ -392,8 +394,14 @@ def _probe_panel(request: RunRequest, *, was_active: bool) -> None:
     )
     if result is not None:
         _show_result(result, request)
-    elif status is not None and status.state in ("failed", "lost"):
-        st.error(plain(status.message or "The probe has lost its process."), icon=":material/error:")
+    elif state == "lost":
+        st.warning(
+            "The probe has given no sign of life for a minute. Where this computer is very busy it may still come "
+            "back; else try again.",
+            icon=":material/hourglass_disabled:",
+        )
+    elif status is not None and state == "failed":
+        st.error(plain(status.message), icon=":material/error:")
 
 
 def _start_probe(request: RunRequest) -> None:

@@ -186,6 +186,26 @@ def test_a_probe_that_failed_says_why(page, data_folder, queued, monkeypatch):
     assert "too small a picture" in app.main.error[0].value
 
 
+def test_a_probe_that_is_slow_to_start_is_looked_at_until_it_comes_back(page, data_folder, queued, monkeypatch):
+    """On a computer with much else to do, a minute may pass before the process's first sign of life."""
+    probes = []
+    monkeypatch.setattr("birdcore.webapp.desk.start_probe", lambda config, data_root: probes.append(config))
+    app = page()
+    press(app, "Try 20 steps")
+    from birdcore.training.probe import make_probe
+
+    probe = make_probe(probes[0], data_root=data_folder)
+    probe.write_status(state="running", pid=None, message="starting")
+    with monkeypatch.context() as patch:
+        patch.setattr("birdcore.training.run_directory.LOST_AFTER_SECONDS", -1.0)
+        app.run()
+        assert "no sign of life" in app.main.warning[0].value and not app.main.error
+        assert "Try 20 steps" in [button.label for button in app.main.button]
+    probe.write_status(step=3)
+    app.run()
+    assert app.main.get("progress")[0].proto.text == "step 3 of 20" and not app.main.warning
+
+
 def test_an_archive_becomes_the_chosen_data(open_page, data_folder, make_recording, monkeypatch):
     monkeypatch.setattr("streamlit.get_option", lambda name: "127.0.0.1")
     buffer = io.BytesIO()
