@@ -86,6 +86,13 @@ class _Collected:
     bands: list[np.ndarray]
 
 
+def _join(blocks: list[np.ndarray]) -> np.ndarray:
+    """Blocks as one array; the list is emptied, so that of a long recording nothing is held twice for long."""
+    joined = np.concatenate(blocks)
+    blocks.clear()
+    return joined
+
+
 class Predictor:
     """A model that is ready to use. Nothing in it changes after loading, so threads may share it.
 
@@ -259,11 +266,11 @@ class Predictor:
             frame_seconds = frame * self._frame_stride
             count = max(1, int(np.ceil(duration / frame_seconds - 1e-9)))  # the last window may reach beyond the end
             localized = {
-                "frames": np.concatenate(collected.frames)[:count],
+                "frames": _join(collected.frames)[:count],
                 "frame_seconds": frame_seconds,
-                "band_low": np.concatenate(collected.low)[:count],
-                "band_high": np.concatenate(collected.high)[:count],
-                "bands": np.concatenate(collected.bands)[:count] if keep_bands else None,
+                "band_low": _join(collected.low)[:count],
+                "band_high": _join(collected.high)[:count],
+                "bands": _join(collected.bands)[:count] if keep_bands else None,
                 "band_edges": self._band_edges(remaining.shape[1]),
             }
         return Scores(
