@@ -74,8 +74,8 @@ class MelConfig:
         offset))``; "root" is ``mel ** root``
     offset : see scaling; in units of the mel spectrogram
     normalization : "none"; "minmax" scales each window to [0, 1]; "level" scales each window, before the logarithm,
-        to the mean
-        mel value ``level``, by a factor of at most ``max_gain``, so that a quiet recording looks like a loud one
+        to the mean mel value ``level``, by a factor of at most ``max_gain``, so that a quiet recording looks like a
+        loud one
     level, max_gain : see normalization; used by "level" only
     resize : (height, width) the picture is resized to (bilinear), or None
     center : whether frame i is centred at ``i * hop_length``, on zero padding, or begins there (TensorFlow's way)

@@ -158,9 +158,8 @@ def read_backgrounds(path: str | Path) -> list[Recording]:
     Parameters
     ----------
     path : CSV with ``path, kind, has_bird`` (0, 1 or ?); paths are relative to the folder above the table's. The
-        table has
-        no split of its own: cuts of one original, whose names differ in the cut's number and a checksum only, get
-        one split
+        table has no split of its own: cuts of one original, whose names differ in the cut's number and a checksum
+        only, get one split
 
     Raises
     ------

@@ -1,10 +1,9 @@
 """Training windows: cut from recordings, mixed, changed, with targets for clip, frame and band.
 
 Four kinds of sources are mixed: recordings that carry only a species (weak: where it sings is guessed by signal
-extraction),
-recordings with drawn boxes (strong), single isolated calls (strong once placed on a background), and backgrounds
-without birds. The noise between the songs of labelled recordings can be background, too, and a recording can be
-replaced by its noise-reduced twin.
+extraction), recordings with drawn boxes (strong), single isolated calls (strong once placed on a background), and
+backgrounds without birds. The noise between the songs of labelled recordings can be background, too, and a recording
+can be replaced by its noise-reduced twin.
 """
 
 from __future__ import annotations

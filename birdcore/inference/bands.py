@@ -23,15 +23,13 @@ def band_limits(probability: np.ndarray, band_edges: np.ndarray) -> tuple[np.nda
     """
     num_bands = probability.shape[1]
     peak = probability.max(axis=1, keepdims=True)
-    relative = np.where(
-        peak > 0, probability / np.maximum(peak, 1e-12), 1.0
-    )  # a column of zeros has no band: the whole range
+    # A column of zeros has no band: the whole range.
+    relative = np.where(peak > 0, probability / np.maximum(peak, 1e-12), 1.0)
     index = np.arange(num_bands)[None, :, None]
     top = probability.argmax(axis=1)[:, None]
     inside = relative >= 0.5
-    first = np.where((index < top) & ~inside, index + 1, 0).max(
-        axis=1
-    )  # the lowest band of the run that holds the peak
+    # The lowest and the highest band of the run that holds the peak.
+    first = np.where((index < top) & ~inside, index + 1, 0).max(axis=1)
     last = np.where((index > top) & ~inside, index - 1, num_bands - 1).min(axis=1)
 
     def value(at: np.ndarray) -> np.ndarray:

@@ -33,12 +33,10 @@ def decode_events(
 ) -> list[Event]:
     """Events of a recording whose confidence reaches a threshold.
 
-    Hysteresis with the roles kept apart: the threshold decides which events are reported, a lower level where they
-    begin and end.
-    The level is ``EDGE_LEVEL``, and for events that stay below it a half of that, a quarter and so on. A stronger event is
-    therefore never
-    reshaped by a lower threshold: moving it only adds or removes events. Without frame scores, windows that score
-    are the events, and they have no band.
+    Hysteresis with the roles kept apart: the threshold decides which events are reported, a level of its own where they
+    begin and end. That level is ``EDGE_LEVEL``, and for events that stay below it a half of that, a quarter and so on. A
+    stronger event is therefore never reshaped by a lower threshold: moving it only adds or removes events. Without frame
+    scores, windows that score are the events, and they have no band.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ Informatics 61; weights: BirdNET V2.4, K. Lisa Yang Center for Conservation Bioa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from torch.nn import functional
 from birdcore.errors import WeightsError
 from birdcore.models.tflite_file import read_tflite_layers, read_tflite_scales
 
-__all__ = ["FREEZABLE", "BirdnetTrunk", "load_birdnet_trunk"]
+__all__ = ["FREEZABLE", "BirdnetTrunk", "load_birdnet_names", "load_birdnet_trunk"]
 
 FREEZABLE = 6
 """Parts of the trunk that can be kept from learning: the stem, four stages, and what makes the embedding."""
@@ -157,3 +158,37 @@ def load_birdnet_trunk(trunk: BirdnetTrunk, path: str | Path) -> None:
             )
         module.weight.copy_(torch.from_numpy(np.array(kernel, order="C")))
         module.bias.copy_(torch.from_numpy(np.array(bias)))
+
+
+@torch.no_grad()
+def load_birdnet_names(layer: nn.Linear, path: str | Path, *, labels: Sequence[str], wanted: Sequence[str]) -> int:
+    """Let a layer on the embedding name the species that BirdNET knows as BirdNET does; its other rows stay.
+
+    Parameters
+    ----------
+    layer : from the 1024 channels of the embedding to one logit per species
+    path : ``BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite``
+    labels : scientific name of each of BirdNET's classes
+    wanted : scientific name of each of the layer's outputs; "" is none
+
+    Returns
+    -------
+    number of outputs that BirdNET knows
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, or its classes are not as many as the labels.
+    """
+    kernel, bias = read_tflite_layers(path)[-1]
+    if kernel.shape != (len(labels), layer.in_features):
+        raise WeightsError(
+            f"{Path(path).name}: its last layer is of shape {kernel.shape}, but {len(labels)} labels lie beside it and "
+            f"the embedding has {layer.in_features} channels; put BirdNET V2.4's own labels there"
+        )
+    known = {name: row for row, name in enumerate(labels)}
+    rows = [(output, known[name]) for output, name in enumerate(wanted) if name in known]
+    for output, row in rows:
+        layer.weight[output] = torch.from_numpy(np.array(kernel[row]))
+        layer.bias[output] = float(bias[row])
+    return len(rows)

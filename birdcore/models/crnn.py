@@ -2,8 +2,9 @@
 
 A pretrained convolutional trunk, YAMNet's or BirdNET's, halves time and frequency five or six times; a top-down path
 brings what it knows back to frames of 40 to 47 ms and bands of a few mel filters; a recurrent layer reads along time.
-Three questions are answered separately and multiplied: is the species in the window (and about when), does a bird sound in this very frame, and in which bands. The last two are learnt
-mostly across species, so that a species without a single drawn box is still localized.
+Three questions are answered separately and multiplied: is the species in the window (and about when), does a bird sound
+in this very frame, and in which bands. The last two are learnt mostly across species, so that a species without a
+single drawn box is still localized.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Crnn(nn.Module):
     Parameters
     ----------
     config : options ``trunk`` (one of ``TRUNKS``), ``frozen`` (parts of BirdNET's trunk, from the first on, that
-        never learn, see :meth:`BirdnetTrunk.freeze`), ``width`` (channels of the top-down path), ``hidden`` (of the recurrent layer, per direction), ``dropout``
+        never learn, see :meth:`BirdnetTrunk.freeze`), ``width`` (channels of the top-down path), ``hidden`` (of the
+        recurrent layer, per direction), ``dropout``
 
     Raises
     ------

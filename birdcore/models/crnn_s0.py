@@ -1,9 +1,8 @@
 """crnn_s0: the published CRNN (S0), kept as it was to be compared with.
 
 Four convolutions that never pool time, a recurrent layer over the flattened frames for the time head, and a
-convolutional
-time-frequency head on the feature map, upsampled over frequency. It has no clip head: a clip's score is the linear
-softmax of its frames.
+convolutional time-frequency head on the feature map, upsampled over frequency. It has no clip head: a clip's score is
+the linear softmax of its frames.
 """
 
 from __future__ import annotations

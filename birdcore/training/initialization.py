@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from birdcore.config import TrainConfig
+from birdcore.config import ClassName, TrainConfig
 from birdcore.errors import RunError, WeightsError
-from birdcore.models.birdnet import BirdnetTrunk, load_birdnet_trunk
+from birdcore.models.birdnet import BirdnetTrunk, load_birdnet_names, load_birdnet_trunk
 from birdcore.models.checkpoint import find_weights, load_model
 from birdcore.models.imagenet import load_imagenet_weights
+from birdcore.models.labels import read_labels
 from birdcore.models.registry import naming_layer
 from birdcore.models.yamnet import YamnetTrunk, load_yamnet_trunk
 from birdcore.models.yamnet_weights import fetch_yamnet
@@ -23,10 +25,15 @@ SHIPPED = {YamnetTrunk: "crnn_yamnet", BirdnetTrunk: "crnn"}
 """Names of the weights that have such a trunk and come with birdcore."""
 
 
-def initialize(model: nn.Module, config: TrainConfig, *, data_root: Path) -> str:
+def initialize(model: nn.Module, config: TrainConfig, *, data_root: Path, outputs: Sequence[ClassName] = ()) -> str:
     """Fill a fresh network with pretrained weights where the run asks for them; a sentence says what happened.
 
-    Paths are relative to the data folder.
+    Parameters
+    ----------
+    model : filled in place
+    config : ``init`` and what belongs to it; paths are relative to the data folder
+    data_root : the data folder
+    outputs : what the network's outputs are called, where pretrained weights may know some of them
 
     Raises
     ------
@@ -44,18 +51,26 @@ def initialize(model: nn.Module, config: TrainConfig, *, data_root: Path) -> str
         trunk = getattr(model, "trunk", None)
         if trunk is None or (isinstance(trunk, BirdnetTrunk) != (config.init == "birdnet") and config.init != "crnn"):
             raise RunError(f"init = {config.init!r}: {config.architecture} has no such trunk; use init = 'scratch'")
-        return _fill_trunk(trunk, config, data_root=data_root)
+        return _fill_trunk(model, trunk, config, data_root=data_root, outputs=outputs)
     if config.init == "imagenet":
         return load_imagenet_weights(model, data_root / config.imagenet_file if config.imagenet_file else None)
     return "random weights"
 
 
-def _fill_trunk(trunk: YamnetTrunk | BirdnetTrunk, config: TrainConfig, *, data_root: Path) -> str:
+def _fill_trunk(
+    model: nn.Module,
+    trunk: YamnetTrunk | BirdnetTrunk,
+    config: TrainConfig,
+    *,
+    data_root: Path,
+    outputs: Sequence[ClassName],
+) -> str:
     if config.init == "birdnet":
         file = _find_birdnet(config, data_root)
         if file is not None:
             load_birdnet_trunk(trunk, file)
-            return f"trunk: BirdNET V2.4's weights from {file.name} (CC BY-NC-SA 4.0)"
+            names = _fill_names(model, file, outputs)
+            return f"trunk: BirdNET V2.4's weights from {file.name} (CC BY-NC-SA 4.0){names}"
         file = config.birdnet_file or "file of BirdNET (python -m birdcore models add … --preset birdnet adds it)"
     else:
         file = data_root / config.yamnet_file
@@ -78,6 +93,22 @@ def _fill_trunk(trunk: YamnetTrunk | BirdnetTrunk, config: TrainConfig, *, data_
     trunk.load_state_dict(theirs.state_dict())
     source = f"taken from the weights {name!r}"
     return f"trunk: {source}" if config.init == "crnn" else f"trunk: there is no {file}; {source} instead"
+
+
+def _fill_names(model: nn.Module, file: Path, outputs: Sequence[ClassName]) -> str:
+    """BirdNET's own naming of the species that it knows, where its labels lie beside its file."""
+    layer = naming_layer(model, len(outputs)) if outputs else None
+    labels = (file.with_name(file.name.replace("Model_FP32.tflite", "Labels.txt")), file.with_name("labels.txt"))
+    labels = [found for found in labels if found != file and found.is_file()]
+    if layer is None or not labels:
+        return "" if layer is None else "; no labels lie beside it, so that every species is learnt anew"
+    count = load_birdnet_names(
+        layer,
+        file,
+        labels=[name.scientific for name in read_labels(labels[0], "scientific_common")],
+        wanted=[name.scientific for name in outputs],
+    )
+    return f"; it knows {count} of {len(outputs)} species by name"
 
 
 def _find_birdnet(config: TrainConfig, data_root: Path) -> Path | None:

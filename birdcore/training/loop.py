@@ -142,15 +142,8 @@ def _fit(run: RunDirectory, data_root: Path, tracker: RunTracker | None = None) 
 
     model_config = _make_model_config(config, data)
     network = build_model(model_config)
-    start = initialize(network, config, data_root=data_root)
     if config.teacher:
         data = learn_from(config.teacher, data)
-    logger.info(
-        "%s, %.1f million parameters; %s",
-        config.architecture,
-        sum(p.numel() for p in network.parameters()) / 1e6,
-        start,
-    )
     stride = getattr(network, "frame_stride", 4)
     grid = TargetGrid.make(
         features=preset,
@@ -158,7 +151,8 @@ def _fit(run: RunDirectory, data_root: Path, tracker: RunTracker | None = None) 
         frame_stride=stride,
         num_bands=getattr(network, "num_bands", preset.n_mels // 4),
     )
-    outputs = tuple(name.code for name in data.class_names) + data.auxiliary
+    names = data.class_names + data.auxiliary
+    outputs = tuple(name.code for name in names)
     maker = WindowMaker(
         config,
         preset,
@@ -172,6 +166,13 @@ def _fit(run: RunDirectory, data_root: Path, tracker: RunTracker | None = None) 
     )
     if config.loss != "cross_entropy":
         expect_rarely(network, maker.positive_share())
+    start = initialize(network, config, data_root=data_root, outputs=names)
+    logger.info(
+        "%s, %.1f million parameters; %s",
+        config.architecture,
+        sum(p.numel() for p in network.parameters()) / 1e6,
+        start,
+    )
     weights = output_weights(maker.positive_share(), config).to(fabric.device)
 
     network = network.to(memory_format=torch.channels_last)  # half as fast again on CPUs
@@ -364,7 +365,7 @@ def _facts(run: RunDirectory, data: TrainingData, row: dict[str, object], start:
     return {
         "summary": f"trained by run {run.name}",
         "train_config": to_dict(run.config),
-        "auxiliary": list(data.auxiliary),
+        "auxiliary": [name.code for name in data.auxiliary],
         "initialization": start,
         "provenance": data.provenance,
         "validation": row,

@@ -44,7 +44,7 @@ class TrainingData:
     Parameters
     ----------
     class_names : the species to report
-    auxiliary : codes of the "other birds" that train as further outputs
+    auxiliary : the "other birds" that train as further outputs
     weak, auxiliary_sources, strong, backgrounds : sources for ``WindowMaker``
     validation : labelled recordings, or segments of annotated ones, with their spectrograms
     validation_backgrounds : spectrograms of backgrounds that nothing trains on
@@ -53,7 +53,7 @@ class TrainingData:
     """
 
     class_names: tuple[ClassName, ...]
-    auxiliary: tuple[str, ...]
+    auxiliary: tuple[ClassName, ...]
     weak: list[TrainingSource]
     auxiliary_sources: list[TrainingSource]
     strong: list[TrainingSource]
@@ -118,8 +118,8 @@ def _from_labels(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> 
     boxed = {a.path for a in annotated}
     extra = dataset.extra
     also_heard = frozenset(event.label for a in annotated for event in a.events) - known
-    auxiliary = tuple(auxiliary_codes(extra, always=also_heard & {r.label for r in extra})) if extra else ()
-    others = [r for r in extra if r.label in auxiliary]
+    chosen = frozenset(auxiliary_codes(extra, always=also_heard & {r.label for r in extra})) if extra else frozenset()
+    others = [r for r in extra if r.label in chosen]
     backgrounds = [b for b in dataset.backgrounds if b.has_bird is False]
 
     paths = [r.path for r in [*trains, *validates, *others, *backgrounds]] + [a.path for a in annotated]
@@ -127,10 +127,10 @@ def _from_labels(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> 
     _log(train=trains, validate=validates, others=others, annotated=annotated, backgrounds=backgrounds, left=failures)
     _log_padded(mels, config)
 
-    outputs = known | set(auxiliary)
+    outputs = known | chosen
     return TrainingData(
         class_names=class_names,
-        auxiliary=auxiliary,
+        auxiliary=class_names_of(others),
         weak=[_labelled(r, mels[r.path]) for r in trains if r.path in mels and r.path not in boxed],
         auxiliary_sources=[_labelled(r, mels[r.path]) for r in others if r.path in mels],
         strong=[

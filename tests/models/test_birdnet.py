@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from birdcore.errors import WeightsError
-from birdcore.models.birdnet import BirdnetTrunk, load_birdnet_trunk
+from birdcore.models import birdnet
+from birdcore.models.birdnet import BirdnetTrunk, load_birdnet_names, load_birdnet_trunk
 
 PUBLISHED = os.environ.get("BIRDCORE_BIRDNET", "")
 """Path of BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite, which is neither part of the repository nor of the test data."""
@@ -55,13 +56,29 @@ def test_a_missing_file_is_named(tmp_path):
         load_birdnet_trunk(BirdnetTrunk(), tmp_path / "none.tflite")
 
 
+def test_known_species_are_named_as_birdnet_names_them(monkeypatch):
+    kernel, bias = np.arange(12.0, dtype=np.float32).reshape(3, 4), np.array([7.0, 8.0, 9.0], dtype=np.float32)
+    monkeypatch.setattr(birdnet, "read_tflite_layers", lambda path: [(kernel[:1], bias[:1]), (kernel, bias)])
+    layer = torch.nn.Linear(4, 3)
+    before = layer.weight.detach().clone()
+    labels = ["Parus major", "Turdus merula", "Corvus corax"]
+    assert load_birdnet_names(layer, "any", labels=labels, wanted=["Corvus corax", "", "Turdus merula"]) == 2
+    assert layer.weight[0].tolist() == [8, 9, 10, 11] and layer.weight[2].tolist() == [4, 5, 6, 7]
+    assert layer.bias[0].item() == 9 and layer.bias[2].item() == 8
+    assert torch.equal(layer.weight[1], before[1])
+
+
+def test_labels_of_another_model_are_refused(monkeypatch):
+    monkeypatch.setattr(birdnet, "read_tflite_layers", lambda path: [(np.zeros((3, 4)), np.zeros(3))])
+    with pytest.raises(WeightsError, match=r"file\.tflite: its last layer is of shape \(3, 4\), but 1 labels"):
+        load_birdnet_names(torch.nn.Linear(4, 3), "file.tflite", labels=["Parus major"], wanted=["", "", ""])
+
+
 @pytest.mark.skipif(not PUBLISHED, reason="BIRDCORE_BIRDNET does not name BirdNET's published file")
 @pytest.mark.filterwarnings("ignore:.*experimental_preserve_all_tensors")
-def test_the_embedding_is_that_of_the_published_file(monkeypatch):
+def test_embedding_and_names_are_those_of_the_published_file(monkeypatch):
     """On BirdNET's own pictures, which are sums of real parts, computed here as its graph says."""
     from ai_edge_litert.interpreter import Interpreter
-
-    from birdcore.models import birdnet
 
     monkeypatch.setattr(birdnet, "_MAGNITUDE_TO_PUBLISHED", ((1.0, 0.0), (1.0, 0.0)))
     trunk = BirdnetTrunk().eval()
@@ -77,3 +94,9 @@ def test_the_embedding_is_that_of_the_published_file(monkeypatch):
     with torch.inference_mode():
         ours = trunk(torch.from_numpy(picture.transpose(0, 3, 1, 2).copy()).flip(2))[-1].mean(dim=(2, 3))
     assert np.allclose(ours.numpy(), published, atol=1e-4)
+    names = torch.nn.Linear(1024, 6522)
+    labels = [str(number) for number in range(6522)]
+    assert load_birdnet_names(names, PUBLISHED, labels=labels, wanted=labels) == 6522
+    logits = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    with torch.inference_mode():
+        assert np.allclose(names(ours).numpy(), logits, atol=1e-3)

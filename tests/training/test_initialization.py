@@ -105,6 +105,27 @@ def test_birdnet_is_found_where_it_was_added_and_its_licence_is_said(tmp_path, m
     assert read == [added / "model.tflite", tmp_path / "own.tflite"]
 
 
+def test_birdnet_names_the_species_it_knows_where_its_labels_lie_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("BIRDCORE_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr(initialization, "load_birdnet_trunk", lambda trunk, file: None)
+    asked = []
+
+    def load(layer, file, *, labels, wanted):
+        asked.append((layer.out_features, file.name, labels, wanted))
+        return 1
+
+    monkeypatch.setattr(initialization, "load_birdnet_names", load)
+    (tmp_path / "BirdNET_V2.4_Model_FP32.tflite").write_bytes(b"")
+    config = dataclasses.replace(ON_BIRDNET, birdnet_file="BirdNET_V2.4_Model_FP32.tflite")
+    model = build(config)
+    said = initialize(model, config, data_root=tmp_path, outputs=CLASSES)
+    assert said.endswith("no labels lie beside it, so that every species is learnt anew") and not asked
+    (tmp_path / "BirdNET_V2.4_Labels.txt").write_text("beta_Beta\nalpha_Alpha\n")
+    said = initialize(model, config, data_root=tmp_path, outputs=CLASSES)
+    assert said.endswith("it knows 1 of 1 species by name")
+    assert asked == [(1, "BirdNET_V2.4_Model_FP32.tflite", ["beta", "alpha"], ["alpha"])]
+
+
 def test_without_birdnet_the_trunk_is_that_of_the_shipped_weights(tmp_path, monkeypatch):
     monkeypatch.setenv("BIRDCORE_WEIGHTS", str(tmp_path))
     shipped = build(ON_BIRDNET)
