@@ -440,6 +440,8 @@ class TrainConfig:
     speech : synthesised voices among the backgrounds, so that people talking are not taken for birds; 0 for none
     recording_noise : probability that the background comes from the noise part of a labelled recording
     twins : probability that a recording is replaced by its noise-reduced twin
+    cut_out : probability that the songs of a recording are heard cut out of it, with silence between, as collections
+        of calls hold them
     loss : clip loss: "bce" with positive weights, "focal" (binary, exponent ``focal_gamma``), or "cross_entropy" with
         class weights
     label_smoothing : targets move this far towards even odds
@@ -494,6 +496,7 @@ class TrainConfig:
     speech: int = 0
     recording_noise: float = 0.0
     twins: float = 0.0
+    cut_out: float = 0.0
     loss: Literal["bce", "focal", "cross_entropy"] = "bce"
     focal_gamma: float = 2.0
     label_smoothing: float = 0.0
@@ -514,7 +517,7 @@ class TrainConfig:
         for name in ("learning_rate", "trunk_learning_rate", "window_seconds"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must be above 0")
-        for name in ("mixup", "noise", "recording_noise", "twins", "label_smoothing", "ema_decay"):
+        for name in ("mixup", "noise", "recording_noise", "twins", "cut_out", "label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must be between 0 and 1")
         for name in ("weight_decay", "warmup_epochs", "patience", "num_workers", "spec_augment", "teacher_weight"):

@@ -3,7 +3,7 @@
 Four kinds of sources are mixed: recordings that carry only a species (weak: where it sings is guessed by signal
 extraction), recordings with drawn boxes (strong), single isolated calls (strong once placed on a background), and
 backgrounds without birds. The noise between the songs of labelled recordings can be background, too, and a recording
-can be replaced by its noise-reduced twin.
+can be replaced by its noise-reduced twin, or by its songs alone, cut out of it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import binary_dilation
 
 from birdcore.config import MelConfig, TrainConfig
 from birdcore.data.annotations import UNKNOWN_LABELS, UNNAMED_LABELS
@@ -40,6 +41,9 @@ SHORTEST_NOISE_SECONDS = 1.0
 
 NOISE_TRIES = 4
 """Recordings looked at for noise before the window goes without."""
+
+CUT_OUT_MARGIN_SECONDS = 0.02
+"""What is cut out begins so much before the song and ends so much after it."""
 
 TWIN_CONTEXT_SECONDS = 5.0
 """Of the recording around a cut, from which the noise floor of its twin is taken."""
@@ -289,9 +293,13 @@ class WindowMaker:
         start = self._start(source, cut_frames, generator)
         mel = np.zeros((cut_frames, source.mel.shape[1]), dtype=np.float32)
         first, last = max(start, 0), min(start + cut_frames, len(source.mel))
-        # Nothing is drawn where there are no twins, so that older runs resume to the same end.
+        # Where there are no twins and nothing is cut out, nothing is drawn, so that older runs resume to the same end.
         is_twin = config.twins > 0 and bool(source.label or source.events) and generator.random() < config.twins
         mel[first - start : last - start] = self._twin(source, first, last) if is_twin else source.mel[first:last]
+        can_cut_out = config.cut_out > 0 and bool(source.label) and not source.isolated
+        is_cut_out = can_cut_out and generator.random() < config.cut_out
+        if is_cut_out:
+            mel[~self._sounding(source, start, cut_frames)] = 0.0
         mel = stretch_time(mel, num_frames=window_frames)
         if generator.random() < 0.3:
             bands = generator.uniform(-1, 1) * config.shift_bands
@@ -317,7 +325,7 @@ class WindowMaker:
             clip_weight=np.ones(len(self.outputs)),
             teacher=np.zeros(self.teacher_size),
             # People cut out calls, too: one in three stays bare.
-            needs_background=source.isolated and generator.random() < 0.67,
+            needs_background=(source.isolated or is_cut_out) and generator.random() < 0.67,
         )
         onset = start * self.features.frame_seconds
         if source.teacher is not None:
@@ -332,6 +340,21 @@ class WindowMaker:
             self._paint_extraction(window, source, start, cut_frames)
             self._add_secondary(window, source)
         return window
+
+    def _sounding(self, source: TrainingSource, start: int, cut_frames: int) -> np.ndarray:
+        """Frames of a cut in which something sings, shape (cut_frames,), bool: its boxes, or what extraction says."""
+        frame_seconds = self.features.frame_seconds
+        margin = round(CUT_OUT_MARGIN_SECONDS / frame_seconds)
+        sounding = np.zeros(cut_frames, dtype=bool)
+        if source.events is not None:
+            for event in source.events:
+                begin, end = (round(moment / frame_seconds) - start for moment in (event.onset, event.offset))
+                sounding[max(begin - margin, 0) : max(end + margin, 0)] = True
+            return sounding
+        first, last = max(start, 0), min(start + cut_frames, len(source.mel))
+        columns = self._extraction(source)[first:last].any(axis=1)
+        sounding[first - start : last - start] = binary_dilation(columns, np.ones(2 * margin + 1))
+        return sounding
 
     def _twin(self, source: TrainingSource, first: int, last: int) -> np.ndarray:
         """Frames of a source's noise-reduced twin."""

@@ -223,6 +223,21 @@ def test_a_twin_keeps_the_song_and_loses_the_noise():
     assert with_twins.mel.mean() < maker(weak=[loud]).batch(epoch=0, indices=range(2)).mel.mean()
 
 
+@pytest.mark.parametrize("boxed", [True, False])
+def test_what_is_cut_out_leaves_silence_between_its_songs(boxed):
+    box = Event(label="alpha", onset=1.0, offset=1.4, fmin=2000.0, fmax=4000.0)
+    loud = source("alpha", 8.0, events=(box,) if boxed else None)
+    begin, end = (round(moment / FEATURES.frame_seconds) for moment in (box.onset, box.offset))
+    loud.mel[begin:end, 30:50] *= 1000
+    make = maker(dataclasses.replace(PLAIN, cut_out=1.0), **{"strong" if boxed else "weak": [loud]})
+    sounding = make._sounding(loud, begin - 50, 200)
+    assert sounding[50 : 50 + end - begin].all() and not sounding[:40].any() and not sounding[60 + end - begin :].any()
+    mel = make.batch(epoch=0, indices=range(4)).mel
+    assert (mel == 0).all(axis=1).any(axis=1).all()
+    plain = maker(PLAIN, **{"strong" if boxed else "weak": [loud]}).batch(epoch=0, indices=range(4)).mel
+    assert not (plain == 0).all(axis=1).any()
+
+
 @pytest.mark.parametrize("num_bands", [20, 16, 7])
 def test_extraction_is_painted_on_any_number_of_bands(num_bands):
     grid = TargetGrid.make(features=FEATURES, window_seconds=2.0, frame_stride=4, num_bands=num_bands)
