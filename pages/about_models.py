@@ -15,5 +15,4 @@ models = webapp.available_models()
 if not models:
     webapp.show_missing_weights()
 webapp.show_unusable_weights()
-for name, weights in models.items():
-    webapp.show_card(name, weights)
+webapp.show_models(models)

@@ -17,7 +17,7 @@
 
 from birdcore.webapp.analysis import analyze_visibly
 from birdcore.webapp.appearance import show_logo
-from birdcore.webapp.cards import show_card
+from birdcore.webapp.cards import show_models
 from birdcore.webapp.comparison import choose_models, compare_models, show_comparison
 from birdcore.webapp.dataset import (
     audit_visibly,
@@ -87,7 +87,6 @@ __all__ = [
     "show_all_recordings",
     "show_answer",
     "show_audit_downloads",
-    "show_card",
     "show_comparison",
     "show_data_check",
     "show_dataset_figures",
@@ -97,6 +96,7 @@ __all__ = [
     "show_desk",
     "show_logo",
     "show_missing_weights",
+    "show_models",
     "show_no_runs",
     "show_pictures",
     "show_publication",

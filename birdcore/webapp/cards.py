@@ -13,7 +13,7 @@ from birdcore.models.classifier_config import ClassifierConfig
 from birdcore.models.labels import SOUND
 from birdcore.webapp.wording import classes, plain
 
-__all__ = ["figure_rows", "show_card"]
+__all__ = ["figure_rows", "overview", "show_models"]
 
 MOST_LISTED = 300
 
@@ -36,7 +36,68 @@ _NO_FIGURES = {
 }
 
 
-def show_card(title: str, weights: Weights) -> None:
+_OVERVIEW = {
+    "macro ROC-AUC, all recordings": "Macro ROC-AUC",
+    "top-1, all recordings": "Top-1",
+    "frame macro F1": "Frame F1",
+    "known from unknown species, ROC-AUC": "Known or unknown",
+    "bird-free windows that report a species": "False alarms",
+}
+"""Figures of a published model that tell it from others, and what stands above them."""
+
+
+def show_models(models: Mapping[str, Weights]) -> None:
+    """All models in one table, then the card of the one that is chosen.
+
+    Parameters
+    ----------
+    models : name → weights; the first is shown at the beginning
+    """
+    if not models:
+        return
+    names, chosen = list(models), None
+    if len(models) > 1:
+        table = overview(models)
+        shares = [column for column in table.columns if column not in ("Model", "Species")]
+        st.dataframe(
+            table,
+            hide_index=True,
+            column_config={column: st.column_config.NumberColumn(format="%.3f") for column in shares},
+            alt="Measured figures of all models",
+        )
+        st.caption(
+            "On recordings that took no part in training. “Known or unknown” is the ROC-AUC of telling species that it "
+            "knows from others, 0.5 being chance; false alarms are bird-free windows in which it reports a species."
+        )
+        chosen = st.pills("Model", names, default=names[0], key="about-model")
+    name = chosen if chosen in models else names[0]
+    _show_card(name, models[name])
+
+
+def overview(models: Mapping[str, Weights]) -> pd.DataFrame:
+    """One row per model, with the figures that were measured of it: NaN where one was not.
+
+    A column that nobody has a figure for is left out.
+    """
+    rows = []
+    for name, weights in models.items():
+        metrics = weights.facts.get("metrics")
+        metrics = metrics if isinstance(metrics, Mapping) else {}
+        figures = {title: _value(metrics.get(key)) for key, title in _OVERVIEW.items()}
+        rows.append({"Model": name, "Species": weights.config.num_classes} | figures)
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def _value(figure: Any) -> float:
+    """A figure without its interval; NaN where it is none."""
+    if isinstance(figure, Mapping):
+        figure = figure.get("value")
+    elif isinstance(figure, list | tuple) and len(figure) == 3:
+        figure = figure[0]
+    return float(figure) if isinstance(figure, int | float) else float("nan")
+
+
+def _show_card(title: str, weights: Weights) -> None:
     """One model: summary, key facts, figures, data, licence, weaknesses, and its whole model card."""
     facts = weights.facts
     with st.container(border=True):

@@ -38,6 +38,11 @@ def test_a_model_from_outside_shows_its_licence_first_and_lists_what_fits_a_sear
     (folder / "outside.toml").write_text('preset = "birdnet"')
     (folder / "README.md").write_text("![tracker](https://example.org/picture)")
     app = open_page("about_models")
+    assert "Made by others." not in text_of(app)
+    overview = app.dataframe[0].value
+    assert overview["Species"].tolist()[-1] == 1000 and overview["Model"].tolist()[-1] == "theirs"
+    app.session_state["about-model"] = "theirs"
+    app.run()
     assert not app.exception
     text = text_of(app)
     assert "Made by others. Model: CC BY" in text.replace("\\", "") and "tracker" not in text

@@ -1,4 +1,6 @@
-from birdcore.webapp.cards import figure_rows
+from types import SimpleNamespace
+
+from birdcore.webapp.cards import figure_rows, overview
 
 
 def rows(metrics):
@@ -31,3 +33,19 @@ def test_what_a_run_notes_beside_its_figures_is_left_out():
 
 def test_an_interval_that_was_not_measured_is_empty():
     assert rows({"top1": {"value": 0.9, "low": None, "high": None}}) == [("Top-1 accuracy", "0.900", "")]
+
+
+def model(num_classes, **facts):
+    return SimpleNamespace(config=SimpleNamespace(num_classes=num_classes), facts=facts)
+
+
+def test_the_overview_has_a_row_per_model_and_no_column_that_nobody_fills():
+    measured = {
+        "macro ROC-AUC, all recordings": {"value": 0.98, "low": 0.9, "high": 1.0},
+        "bird-free windows that report a species": 0.05,
+        "known from unknown species, ROC-AUC": None,
+    }
+    table = overview({"ours": model(25, metrics=measured), "theirs": model(6522), "odd": model(2, metrics="none")})
+    assert table.columns.tolist() == ["Model", "Species", "Macro ROC-AUC", "False alarms"]
+    assert table["Model"].tolist() == ["ours", "theirs", "odd"]
+    assert table["Macro ROC-AUC"].tolist()[0] == 0.98 and table["Macro ROC-AUC"].isna().tolist() == [False, True, True]
