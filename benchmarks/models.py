@@ -101,7 +101,8 @@ def choose_epochs(
     """Epochs, and windows per epoch, that train for about a budget.
 
     A preset keeps its own windows per epoch where that makes 5 to 40 epochs (fewer where validating takes long); else
-    they are made more or fewer. Where validating alone would use up the budget, there are fewer than 5 epochs.
+    they are made more or fewer. Where validating would take most of the budget, there are fewer than 5 epochs; where
+    validating once would, a single epoch trains for the whole of it and is validated beyond it.
 
     Parameters
     ----------
@@ -127,6 +128,8 @@ def choose_epochs(
     if epochs < FEWEST_EPOCHS:
         affordable = int(budget / (batch * seconds_per_window + validation_seconds))
         epochs = max(1, min(FEWEST_EPOCHS, affordable))
+        if epochs == 1 and validation_seconds > budget / 2:
+            return 1, max(1, int(budget / seconds_per_window) // batch) * batch
         return epochs, min(windows, windows_for(epochs))
     return epochs, windows
 

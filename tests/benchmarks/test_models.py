@@ -60,6 +60,10 @@ def test_a_fast_preset_gets_longer_epochs_and_a_slow_one_shorter():
     assert (epochs, windows) == (5, 192)
 
 
+def test_a_preset_that_takes_the_budget_to_validate_trains_for_it_all_the_same():
+    assert choose_epochs(CONFIG, budget=600, seconds_per_window=4.0, validation_seconds=580) == (1, 144)
+
+
 def test_every_config_of_a_single_run_is_a_preset():
     presets = list_presets()
     assert {"crnn", "crnn_s0", "efficientnet_b0"} <= set(presets)
