@@ -178,7 +178,7 @@ def _prepare(
         config = dataclasses.replace(config, bias=noise_bias(source, validation, false_alarms=false_alarms))
     config, calibration = _calibrate(config, source.path.parent / "results" / "validation.npz")
     facts = source.facts | {"summary": summary, "calibration": calibration}
-    written = save_weights(folder, load_model(source), config, facts, half=True)
+    written = save_weights(folder, load_model(source), config, facts, compact=True)
     predictor = Predictor(written, OnnxEngine(written))
     report: dict[str, Any] = {}
     if has_test_split(data, settings):
@@ -200,7 +200,7 @@ def _prepare(
         "licence": _licence(config, source.facts.get("provenance", {})),
         "limits": limits,
     }
-    written = save_weights(folder, load_model(source), config, facts, half=True)
+    written = save_weights(folder, load_model(source), config, facts, compact=True)
     (written.path / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (written.path / "README.md").write_text(model_card(written, report), encoding="utf-8")
     return written

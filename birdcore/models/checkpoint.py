@@ -42,6 +42,15 @@ DEFAULT_WEIGHTS = "crnn"
 
 TENSORS = "model.safetensors"
 ENGINE = "engine.onnx"
+MOST_BYTES = 12_000_000
+"""A compact file is at most so large, where storing large kernels in 8 bits is enough for that."""
+
+LARGE_KERNEL = 1 << 17
+"""Numbers in a kernel from which on it may be stored in 8 bits."""
+
+_SCALE = ".int8_scale"
+"""Ending of the tensor that holds the scale of each output channel of a kernel stored in 8 bits."""
+
 _KINDS = {"model": ModelConfig, "classifier": ClassifierConfig}
 """Key in config.json → what it holds."""
 
@@ -178,7 +187,7 @@ def check_sha256(weights: Weights) -> str:
 def load_model(weights: Weights) -> Any:
     """The network with its weights, in evaluation mode (a ``torch.nn.Module``).
 
-    Half-precision files are widened to float32.
+    Compact files are widened to float32.
 
     Raises
     ------
@@ -217,36 +226,40 @@ def load_state(weights: Weights, model: Any) -> Any:
 
     check_sha256(weights)
     try:
-        state = {
-            key: value.float() if value.is_floating_point() else value for key, value in load_file(weights.file).items()
-        }
-        model.load_state_dict(state)
+        model.load_state_dict(_unpack(load_file(weights.file)))
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(f"weights {weights.name!r}: do not fit {weights.config.architecture} ({error})") from error
     return model.eval()
 
 
 def save_weights(
-    folder: str | Path, model: Any, config: ModelConfig | ClassifierConfig, facts: dict[str, Any], *, half: bool = False
+    folder: str | Path,
+    model: Any,
+    config: ModelConfig | ClassifierConfig,
+    facts: dict[str, Any],
+    *,
+    compact: bool = False,
 ) -> Weights:
     """Write a folder of weights; config.json comes last, so that a half-written folder is never listed.
 
     Parameters
     ----------
-    half : store float16, which halves the file and changes scores by less than 1e-3
+    compact : store float16, which halves the file and changes scores by less than 1e-3; where it were larger than
+        ``MOST_BYTES`` all the same, large kernels take 8 bits, with a scale per output channel. "tensors" among the
+        facts says which.
     """
-    import torch
     from safetensors.torch import save
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    state = {
-        key: (value.half() if half and value.dtype == torch.float32 else value).detach().cpu().contiguous()
-        for key, value in model.state_dict().items()
-    }
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    kind_of_tensors = "float32"
+    if compact:
+        state, kind_of_tensors = _pack(state)
     content = save(state)
     facts = {
         **facts,
+        "tensors": kind_of_tensors,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
@@ -254,6 +267,34 @@ def save_weights(
     text = json.dumps({kind: to_dict(config), "facts": facts}, indent=1, ensure_ascii=False, allow_nan=False)
     _replace(folder, {TENSORS: content, "config.json": text.encode()})
     return _read(folder)
+
+
+def _pack(state: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """A network's tensors in little space, and what they are now."""
+    import torch
+
+    halved = {key: value.half() if value.dtype == torch.float32 else value for key, value in state.items()}
+    if sum(value.nbytes for value in halved.values()) <= MOST_BYTES:
+        return halved, "float16"
+    for key, value in state.items():
+        if value.dtype == torch.float32 and value.ndim > 1 and value.numel() >= LARGE_KERNEL:
+            highest = value.flatten(1).abs().amax(dim=1).clamp(min=1e-8)
+            scale = (highest / 127).half().float()  # rounded as it will be read
+            scale = scale.clamp(min=2.0**-24).reshape(-1, *[1] * (value.ndim - 1))
+            halved[key] = (value / scale).round().clamp(-127, 127).to(torch.int8)
+            halved[key + _SCALE] = scale.half()
+    return halved, f"float16, kernels of {LARGE_KERNEL:,} numbers and more int8"
+
+
+def _unpack(stored: dict[str, Any]) -> dict[str, Any]:
+    """Tensors in float32 again, whatever they were stored in."""
+    return {
+        key: value.float() * stored[key + _SCALE].float()
+        if key + _SCALE in stored
+        else (value.float() if value.is_floating_point() else value)
+        for key, value in stored.items()
+        if not key.endswith(_SCALE)
+    }
 
 
 def save_engine(folder: str | Path, content: bytes, config: ModelConfig, facts: dict[str, Any]) -> Weights:

@@ -6,6 +6,7 @@ import torch
 
 from birdcore.config import MEL_BIRDNET, MEL_YAMNET_WIDE, ClassName, ModelConfig
 from birdcore.errors import WeightsError
+from birdcore.models import checkpoint
 from birdcore.models.checkpoint import find_weights, list_weights, load_model, save_weights
 from birdcore.models.registry import build_model
 
@@ -34,9 +35,27 @@ def test_saved_weights_load_bit_equal(stored):
     assert weights.facts["summary"] == "a test"
 
 
+def test_large_kernels_take_8_bits_where_the_file_were_too_large(tmp_path, stored, monkeypatch):
+    model, _ = stored
+    monkeypatch.setattr(checkpoint, "LARGE_KERNEL", 1 << 10)
+    plain = save_weights(tmp_path / "plain", model, CONFIG, {}, compact=True)
+    assert plain.facts["tensors"] == "float16"
+    monkeypatch.setattr(checkpoint, "MOST_BYTES", plain.file.stat().st_size // 2)
+    small = save_weights(tmp_path / "small", model, CONFIG, {}, compact=True)
+    assert small.facts["tensors"].endswith("int8") and small.file.stat().st_size < 0.7 * plain.file.stat().st_size
+    for ours, theirs in zip(load_model(small).parameters(), model.parameters(), strict=True):
+        assert ours.dtype == torch.float32
+        largest = theirs.abs().flatten(1).amax(dim=1, keepdim=True) if theirs.ndim > 1 else theirs.abs()
+        # Half a step of 127, and the half precision of a scale or a small tensor.
+        assert ((ours - theirs).abs().reshape(len(theirs), -1) <= largest.reshape(len(theirs), -1) / 240 + 1e-6).all()
+    assert {key: value.dtype for key, value in load_model(small).state_dict().items()} == {
+        key: value.dtype for key, value in model.state_dict().items()
+    }
+
+
 def test_half_precision_changes_scores_little(tmp_path, stored):
     model, _ = stored
-    half = save_weights(tmp_path / "half", model, CONFIG, {}, half=True)
+    half = save_weights(tmp_path / "half", model, CONFIG, {}, compact=True)
     picture = torch.randn(1, 80, 100)
     with torch.inference_mode():
         assert torch.allclose(

@@ -107,7 +107,7 @@ def test_saved_weights_hold_the_trunk_and_give_the_same_scores(config, tmp_path)
     weights = save_weights(tmp_path / "weights", model, config, {})
     with torch.inference_mode():
         assert torch.equal(load_model(weights)(picture).clip, model(picture).clip)
-    small = save_weights(tmp_path / "half", model, config, {}, half=True)
+    small = save_weights(tmp_path / "half", model, config, {}, compact=True)
     assert small.file.stat().st_size < 12e6
 
 
