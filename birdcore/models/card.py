@@ -39,7 +39,7 @@ def model_card(weights: Weights, report: dict[str, Any]) -> str:
                     "threshold",
                     f"{config.threshold:g} (log-odds shifted by {config.bias:.2f} to stay silent on bird-free recordings)",
                 ),
-                ("tensors", f"{facts.get('tensors', 'float16')} safetensors, sha256 `{facts['sha256']}`"),
+                ("tensors", f"safetensors ({facts.get('tensors', 'float16')}), sha256 `{facts['sha256']}`"),
             ],
         ),
         "## Data and licence",
