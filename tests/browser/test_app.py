@@ -252,4 +252,5 @@ def test_a_tiny_model_is_trained_from_the_sidebar_and_joins_the_others(page: Pag
         panel.get_by_text("Train a model").click()
     expect(sidebar.get_by_text("has finished")).to_be_visible(timeout=PATIENCE)
     page.get_by_role("link", name="About models").click()
+    page.get_by_test_id("stButtonGroup").get_by_text(re.compile("trained here")).click()
     expect(page.get_by_role("heading", name=re.compile("trained here"))).to_be_visible(timeout=PATIENCE)
