@@ -299,7 +299,10 @@ class WindowMaker:
         can_cut_out = config.cut_out > 0 and bool(source.label) and not source.isolated
         is_cut_out = can_cut_out and generator.random() < config.cut_out
         if is_cut_out:
-            mel[~self._sounding(source, start, cut_frames)] = 0.0
+            sounding = self._sounding(source, start, cut_frames)
+            is_cut_out = bool(sounding.any())  # else silence, or the noise laid over it, would be taught as the species
+        if is_cut_out:
+            mel[~sounding] = 0.0
         mel = stretch_time(mel, num_frames=window_frames)
         if generator.random() < 0.3:
             bands = generator.uniform(-1, 1) * config.shift_bands

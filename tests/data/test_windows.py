@@ -226,16 +226,24 @@ def test_a_twin_keeps_the_song_and_loses_the_noise():
 @pytest.mark.parametrize("boxed", [True, False])
 def test_what_is_cut_out_leaves_silence_between_its_songs(boxed):
     box = Event(label="alpha", onset=1.0, offset=1.4, fmin=2000.0, fmax=4000.0)
-    loud = source("alpha", 8.0, events=(box,) if boxed else None)
+    loud = source("alpha", 2.4, events=(box,) if boxed else None)  # every window holds the song
     begin, end = (round(moment / FEATURES.frame_seconds) for moment in (box.onset, box.offset))
     loud.mel[begin:end, 30:50] *= 1000
-    make = maker(dataclasses.replace(PLAIN, cut_out=1.0), **{"strong" if boxed else "weak": [loud]})
+    sources = {"weak": [] if boxed else [loud], "strong": [loud] if boxed else []}
+    make = maker(dataclasses.replace(PLAIN, cut_out=1.0), **sources)
     sounding = make._sounding(loud, begin - 50, 200)
     assert sounding[50 : 50 + end - begin].all() and not sounding[:40].any() and not sounding[60 + end - begin :].any()
     mel = make.batch(epoch=0, indices=range(4)).mel
     assert (mel == 0).all(axis=1).any(axis=1).all()
-    plain = maker(PLAIN, **{"strong" if boxed else "weak": [loud]}).batch(epoch=0, indices=range(4)).mel
+    plain = maker(PLAIN, **sources).batch(epoch=0, indices=range(4)).mel
     assert not (plain == 0).all(axis=1).any()
+
+
+def test_nothing_is_cut_out_where_nothing_sounds():
+    even = source("alpha", 8.0)
+    make = maker(dataclasses.replace(PLAIN, cut_out=1.0), weak=[even])
+    assert not make._sounding(even, 0, 200).any()
+    assert (make.batch(epoch=0, indices=range(4)).mel > 0).any(axis=1).all()
 
 
 @pytest.mark.parametrize("num_bands", [20, 16, 7])
