@@ -63,6 +63,7 @@ def show_models(models: Mapping[str, Weights]) -> None:
             table,
             hide_index=True,
             column_config={column: st.column_config.NumberColumn(format="%.3f") for column in shares},
+            placeholder="–",
             alt="Measured figures of all models",
         )
         st.caption(
