@@ -301,7 +301,7 @@ def markdown(rows: list[dict[str, Any]], *, budget: float) -> str:
         if low is None or low < CLEARLY_ABOVE_CHANCE:
             values = ", ".join(_number(value) for value in row["validation_macro_auc"])
             notes.append(
-                f"- `{row['preset']}` is not clearly better than chance under this budget ({row['epochs']} epochs of "
+                f"- `{row['preset']}` is not clearly better than chance under this budget (epochs: {row['epochs']}, of "
                 f"{row['windows_per_epoch']} windows; {row['initialization'] or 'random weights'}); validation "
                 f"macro AUC by epoch: {values}."
             )

@@ -168,8 +168,16 @@ def ranking_figure(top: Sequence[tuple[ClassName, float]], *, threshold: float, 
             hovertemplate="%{customdata}: %{x:.3f}<extra></extra>",
         )
     )
-    figure.add_vline(x=threshold, line={"dash": "dot", "width": 1.5, "color": NEUTRAL})
     for position, (name, _) in enumerate(top):
+        # The threshold crosses the bars alone: a line from top to bottom would strike out long names.
+        figure.add_shape(
+            type="line",
+            x0=threshold,
+            x1=threshold,
+            y0=position + 0.02,
+            y1=position + 0.48,
+            line={"dash": "dot", "width": 1.5, "color": NEUTRAL},
+        )
         figure.add_annotation(
             x=0, y=position - 0.14, text=name.common, showarrow=False, xanchor="left", xshift=-4, font={"size": 13}
         )
