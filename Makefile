@@ -29,7 +29,7 @@ lint: .venv/dev.stamp
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m ruff check .
 
-bench-models: .venv/app.stamp
+bench-models: .venv/dev.stamp
 	$(VENV_PYTHON) -m benchmarks.models $(BENCH)
 
 # A stamp is touched only once everything is installed, so an interrupted installation is taken up again.

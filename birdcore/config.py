@@ -421,7 +421,7 @@ class TrainConfig:
     group_by : what the groups of annotated soundscapes are, in data_format "zenodo"
     secondary : secondary labels are "masked" in the clip loss, or "soft" targets between present and absent
     init : "scratch", "yamnet" (trunk read from ``yamnet_file``), "birdnet" (from ``birdnet_file``), "crnn" (trunk of
-        ``trunk_weights``), or "imagenet" (timm; hub or ``imagenet_file``)
+        ``trunk_weights``), or "imagenet" (hub, ``imagenet_file`` or a package, see ``birdcore.models.imagenet``)
     trunk_weights : name or folder of weights of a crnn, such as an earlier run's; their trunk is taken; "" for the
         shipped ones
     yamnet_file, birdnet_file, imagenet_file : local paths; "" to look in the usual places

