@@ -26,10 +26,13 @@ class Scores:
     frames : shape (num_frames, num_classes), in [0, 1], float16; None from a model without a frame head.
         Frame i covers ``[i, i + 1) * frame_seconds``
     frame_seconds : seconds per frame, or None
-    band_low, band_high : shape (num_frames, num_classes), Hz, float32: the band in which a class would sing in each
+    band_low, band_high : shape (num_frames, num_classes), Hz, float16: the band in which a class would sing in each
         frame, from the time-frequency head; None from a model without one
     bands : shape (num_frames, num_bands, num_classes), in [0, 1], float16; kept for short recordings only, else None
     band_edges : shape (num_bands + 1,), Hz, or None
+    above_background : shape (num_frames, num_level_bands), dB, float16: how far the sound, whoever makes it, stands above
+        the background of its time; None from a model without a time-frequency head
+    level_edges : shape (num_level_bands + 1,), Hz, or None
     fault : a sentence where reading stopped early (a damaged file), else None
     note : a sentence where the recording is not what the model is made for (far too short), else None
     """
@@ -46,6 +49,8 @@ class Scores:
     band_high: np.ndarray | None = None
     bands: np.ndarray | None = None
     band_edges: np.ndarray | None = None
+    above_background: np.ndarray | None = None
+    level_edges: np.ndarray | None = None
     fault: str | None = None
     note: str | None = None
 

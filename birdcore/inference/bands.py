@@ -19,7 +19,7 @@ def band_limits(probability: np.ndarray, band_edges: np.ndarray) -> tuple[np.nda
 
     Returns
     -------
-    (low, high), each of shape (num_frames, num_classes), Hz, float32, ``low < high``
+    (low, high), each of shape (num_frames, num_classes), Hz, ``low < high``; float16, in steps of at most 8 Hz up to 16 kHz
     """
     num_bands = probability.shape[1]
     peak = probability.max(axis=1, keepdims=True)
@@ -42,6 +42,4 @@ def band_limits(probability: np.ndarray, band_edges: np.ndarray) -> tuple[np.nda
     low = np.where(first > 0, first + 0.5 - beyond(first, first - 1), 0.0)
     high = np.where(last < num_bands - 1, last + 0.5 + beyond(last, last + 1), num_bands)
     positions = np.arange(num_bands + 1)
-    return np.interp(low, positions, band_edges).astype(np.float32), np.interp(high, positions, band_edges).astype(
-        np.float32
-    )
+    return tuple(np.interp(limit, positions, band_edges).astype(np.float16) for limit in (low, high))

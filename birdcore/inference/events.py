@@ -21,6 +21,25 @@ trunks: average precision at an overlap of 0.3 was 0.52 to 0.55 and at one half 
 0.23 to 0.29 at 0.7.
 """
 
+HEARD_DECIBELS = 5.0
+"""A band belongs to a call if it stands this far above the background in at least ``HEARD_SHARE`` of the call's frames.
+
+Where a call is faint, a network still draws the band that the species usually has; an annotator draws what is there.
+On a validation fold of 12 recordings, for four runs of one trunk, average precision at an overlap of 0.3 rose from 0.48
+to 0.58 and at one half from 0.26 to 0.36; 4 or 6 dB, and a tenth or a quarter of the frames, do as well.
+"""
+
+HEARD_SHARE = 0.15
+
+LOUD_DECIBELS = 15.0
+"""A call goes on beyond the network's band, by up to ``MOST_BANDS_ADDED``, as long as it stands this far above the
+background: loud calls show overtones that most calls of the species do not."""
+
+MOST_BANDS_ADDED = 2
+
+DYNAMIC_DECIBELS = 40.0
+"""What is this far below a call's loudest band is leakage of the analysis window, even where there is no background."""
+
 LOWEST_CONFIDENCE = 0.04
 """Events whose score never exceeds this are not made, whatever the threshold."""
 
@@ -48,7 +67,8 @@ def decode_events(
 
     Returns
     -------
-    events by onset; confidence is the highest frame score, the band the score-weighted median of the frames' bands
+    events by onset; confidence is the highest frame score, the band the score-weighted median of the frames' bands, as far
+    as it can be heard above the background (see ``HEARD_DECIBELS``)
 
     Raises
     ------
@@ -106,6 +126,8 @@ def _class_events(scores: Scores, index: int, limit: float, minimum_duration: fl
             weight = values[first:last]
             low = _weighted_median(scores.band_low[first:last, index], weight)
             high = _weighted_median(scores.band_high[first:last, index], weight)
+            if scores.above_background is not None:
+                low, high = _heard(scores.above_background[first:last], scores.level_edges, low, high)
             band = {"fmin": low, "fmax": max(high, low + 1.0)}
         events.append(
             Event(
@@ -141,6 +163,42 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     order = np.argsort(values)
     cumulative = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(cumulative, 0.5 * cumulative[-1])])
+
+
+def _heard(above: np.ndarray, edges: np.ndarray, low: float, high: float) -> tuple[float, float]:
+    """The part of a band that can be heard in some frames; the same band where none can.
+
+    Parameters
+    ----------
+    above : shape (num_frames, num_bands), dB above the background
+    edges : shape (num_bands + 1,), Hz
+    low, high : Hz
+    """
+    level = np.quantile(above.astype(np.float32), 1 - HEARD_SHARE, axis=0)
+    # A limit that is an edge, but for rounding, is that edge.
+    first = int(np.clip(np.searchsorted(edges, low * (1 + 1e-6), side="right") - 1, 0, len(level) - 1))
+    last = int(np.clip(np.searchsorted(edges, high * (1 - 1e-6), side="left") - 1, first, len(level) - 1))
+    needed = max(HEARD_DECIBELS, level[first : last + 1].max() - DYNAMIC_DECIBELS)
+    heard = first + np.flatnonzero(level[first : last + 1] >= needed)
+    if len(heard) == 0:
+        return low, high
+    positions = np.arange(len(edges))
+
+    def crossing(inner: int, outer: int) -> float:
+        """Where the level falls to what is needed, between the centres of two neighbouring bands, in Hz."""
+        share = (level[inner] - needed) / max(level[inner] - level[outer], 1e-6)
+        return float(np.interp(inner + 0.5 + (outer - inner) * share, positions, edges))
+
+    if heard[0] > first:
+        low = max(low, crossing(heard[0], heard[0] - 1))
+    if heard[-1] < last:
+        return low, min(high, crossing(heard[-1], heard[-1] + 1))
+    loud = max(LOUD_DECIBELS, needed)
+    most = min(last + MOST_BANDS_ADDED, len(level) - 1)
+    while last < most and level[last + 1] >= loud:
+        last += 1
+        high = float(edges[last + 1])
+    return low, high
 
 
 def _window_events(scores: Scores, index: int, limit: float) -> list[Event]:

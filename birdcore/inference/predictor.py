@@ -19,9 +19,10 @@ from birdcore.features.windows import pool_windows
 from birdcore.frames import frames_to_seconds
 from birdcore.inference.bands import band_limits
 from birdcore.inference.engine import Engine, make_engine
+from birdcore.inference.levels import LevelMeter
 from birdcore.inference.outside import OutsidePredictor
 from birdcore.models.checkpoint import Weights, find_weights
-from birdcore.models.registry import frame_stride
+from birdcore.models.registry import frame_stride, localizes
 from birdcore.scores import Scores
 
 __all__ = ["Predictor"]
@@ -172,6 +173,7 @@ class Predictor:
         stride = max(multiple, round((window - overlap / features.frame_seconds) / multiple) * multiple)
 
         stream = MelStream(self._features)
+        meter = LevelMeter(features, self._frame_stride) if localizes(self.config) else None
         pending = np.zeros((features.num_rows, 0), dtype=np.float32)  # mel frames from `first` on
         first, next_start, num_samples = 0, 0, 0
         batch: list[tuple[int, np.ndarray]] = []
@@ -182,7 +184,10 @@ class Predictor:
             announced = max(1.0, (duration or audio.info.duration) * features.sample_rate)
             for block in treat_blocks(audio, features.sample_rate, treatments=self.config.treatments):
                 num_samples += len(block)
-                pending = np.concatenate([pending, stream.push(block)], axis=1)
+                mel = stream.push(block)
+                if meter:
+                    meter.push(mel)
+                pending = np.concatenate([pending, mel], axis=1)
                 while pending.shape[1] >= next_start - first + window:
                     pending, first = pending[:, next_start - first :], next_start
                     batch.append((first, pending[:, :window]))
@@ -195,7 +200,10 @@ class Predictor:
             fault = audio.fault
         if num_samples == 0:
             raise AudioError(f"{Path(path).name}: holds no sound in the part asked for")
-        pending = np.concatenate([pending, stream.finish()], axis=1)
+        mel = stream.finish()
+        if meter:
+            meter.push(mel)
+        pending = np.concatenate([pending, mel], axis=1)
         # A centred frame more than the sound lasts would call for a window of its own.
         total = min(first + pending.shape[1], -(-num_samples // features.hop_length))
         last = -(-max(0, total - window) // multiple) * multiple
@@ -206,7 +214,7 @@ class Predictor:
             self._run(batch, collected, averages, keep_bands)
         if progress:
             progress(1.0)
-        return self._scores(collected, averages, num_samples / features.sample_rate, keep_bands, fault)
+        return self._scores(collected, averages, meter, num_samples / features.sample_rate, keep_bands, fault)
 
     def _run(
         self,
@@ -252,6 +260,7 @@ class Predictor:
         self,
         collected: _Collected,
         averages: dict[str, _OverlapAverage],
+        meter: LevelMeter | None,
         duration: float,
         keep_bands: bool,
         fault: str | None,
@@ -260,7 +269,7 @@ class Predictor:
         frame = self.config.features.frame_seconds
         onsets = np.array([frames_to_seconds(start, frame) for start in collected.starts])
         localized = {}
-        if averages:
+        if averages and meter:
             remaining = averages["bands"].finish()
             self._collect(averages["frames"].finish(), remaining, collected, keep_bands)
             frame_seconds = frame * self._frame_stride
@@ -272,6 +281,8 @@ class Predictor:
                 "band_high": _join(collected.high)[:count],
                 "bands": _join(collected.bands)[:count] if keep_bands else None,
                 "band_edges": self._band_edges(remaining.shape[1]),
+                "above_background": meter.finish(count),
+                "level_edges": meter.band_edges,
             }
         return Scores(
             class_names=self.config.class_names,

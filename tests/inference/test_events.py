@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -125,3 +127,73 @@ def test_windows_are_the_events_of_a_model_without_frames():
 def test_threshold_out_of_range_is_refused():
     with pytest.raises(ConfigError, match="above 0"):
         decode_events(scores_of(np.zeros(5)), threshold=0.0)
+
+
+EDGES = np.geomspace(250.0, 16000.0, 25)  # four bands an octave
+
+
+def measured(levels_by_band, low=1000.0, high=8000.0):
+    """Scores of one call at 0.9, for which the network drew a band, with levels above the background beside it."""
+    frames = np.zeros(60)
+    frames[20:40] = 0.9
+    scores = scores_of(frames)
+    scores.band_low[:], scores.band_high[:] = low, high
+    above = np.zeros((60, len(EDGES) - 1), np.float16)
+    above[20:40] = levels_by_band
+    return dataclasses.replace(scores, above_background=above, level_edges=EDGES)
+
+
+def band_of(scores):
+    (event,) = decode_events(scores)
+    return event.fmin, event.fmax
+
+
+def levels(**decibels):
+    """Levels of 24 bands; ``b12=20`` sets one, ``b12_15=20`` bands 12 to 14."""
+    values = np.zeros(len(EDGES) - 1)
+    for name, value in decibels.items():
+        first, _, last = name[1:].partition("_")
+        values[int(first) : int(last or int(first) + 1)] = value
+    return values
+
+
+def test_a_faint_call_is_boxed_where_it_is_heard():
+    low, high = band_of(measured(levels(b12_15=12.0)))
+    assert EDGES[11] < low <= EDGES[12]
+    assert EDGES[15] <= high < EDGES[16]
+
+
+def test_a_call_that_is_heard_all_over_its_band_keeps_it():
+    assert band_of(measured(levels(b6_22=12.0))) == (1000.0, 8000.0)
+
+
+def test_where_nothing_is_heard_the_network_is_believed():
+    assert band_of(measured(levels())) == (1000.0, 8000.0)
+
+
+def test_a_loud_call_goes_on_above_its_band_but_not_for_ever():
+    edge = EDGES[18]
+    assert band_of(measured(levels(b6_18=30.0), high=edge)) == (1000.0, pytest.approx(edge))
+    assert band_of(measured(levels(b6_19=30.0), high=edge)) == (1000.0, pytest.approx(EDGES[19]))
+    assert band_of(measured(levels(b6_24=30.0), high=edge)) == (1000.0, pytest.approx(EDGES[20]))
+    assert band_of(measured(levels(b6_18=30.0, b18_24=10.0), high=edge)) == (1000.0, pytest.approx(edge))
+
+
+def test_leakage_in_digital_silence_is_not_heard():
+    low, high = band_of(measured(levels(b0_24=30.0, b12_15=100.0)))
+    assert EDGES[11] < low < EDGES[13] and EDGES[14] < high < EDGES[16]
+
+
+def test_a_sweep_is_heard_in_all_the_bands_it_passes():
+    """Each band sounds for a quarter of the call only."""
+    scores = measured(levels())
+    for quarter in range(4):
+        scores.above_background[20 + 5 * quarter : 25 + 5 * quarter, 8 + 3 * quarter : 11 + 3 * quarter] = 12.0
+    low, high = band_of(scores)
+    assert low == 1000.0 and high == pytest.approx(8000.0, rel=0.01)
+
+
+@given(st.lists(st.floats(-20, 120), min_size=24, max_size=24), st.floats(0, 23000), st.floats(1, 24000))
+def test_any_levels_leave_a_band(values, low, width):
+    fmin, fmax = band_of(measured(np.array(values), low=low, high=low + width))
+    assert np.isfinite([fmin, fmax]).all() and fmax > fmin >= low - 1e-3
