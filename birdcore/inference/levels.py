@@ -6,6 +6,7 @@ import numpy as np
 
 from birdcore.config import MelConfig
 from birdcore.features.bands import ROWS_PER_BAND, band_edges, visible_rows
+from birdcore.inference.growing import GrowingArray
 
 __all__ = ["LevelMeter"]
 
@@ -47,7 +48,7 @@ class LevelMeter:
         self._mel = np.zeros((len(self._rows), 0), dtype=np.float32)  # of a frame that is not complete
         self._levels = np.zeros((0, num_bands), dtype=np.float32)  # as far back as the background needs them
         self._done = 0  # of these, frames whose background is known
-        self._above: list[np.ndarray] = []
+        self._above = GrowingArray((num_bands,), np.float16)
 
     def push(self, mel: np.ndarray) -> None:
         """Take mel frames before scaling, shape (num_rows, num_new_frames)."""
@@ -67,8 +68,9 @@ class LevelMeter:
             self._add(self._mel, self._mel.shape[1])
         while self._done < len(self._levels):
             self._compare()
-        above = np.concatenate(self._above)[:num_frames]
-        return np.pad(above, ((0, num_frames - len(above)), (0, 0)), mode="edge")
+        above = self._above.rows(num_frames)
+        missing = num_frames - len(above)
+        return np.pad(above, ((0, missing), (0, 0)), mode="edge") if missing else above
 
     def _add(self, mel: np.ndarray, stride: int) -> None:
         cells = mel.reshape(len(self._rows) // ROWS_PER_BAND, ROWS_PER_BAND, -1, stride).mean(axis=(1, 3))
@@ -78,7 +80,7 @@ class LevelMeter:
         """The next frames with what is around them."""
         begin, end = self._done, self._done + self._step
         background = np.percentile(self._levels[: end + self._reach], BACKGROUND_PERCENTILE, axis=0)
-        self._above.append((self._levels[begin:end] - background).astype(np.float16))
+        self._above.append(self._levels[begin:end] - background)
         behind = max(0, min(end, len(self._levels)) - self._reach)
         self._levels = self._levels[behind:]
         self._done = min(end - behind, len(self._levels))

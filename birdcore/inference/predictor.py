@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from birdcore.features.windows import pool_windows
 from birdcore.frames import frames_to_seconds
 from birdcore.inference.bands import band_limits
 from birdcore.inference.engine import Engine, make_engine
+from birdcore.inference.growing import GrowingArray
 from birdcore.inference.levels import LevelMeter
 from birdcore.inference.outside import OutsidePredictor
 from birdcore.models.checkpoint import Weights, find_weights
@@ -75,23 +75,16 @@ class _OverlapAverage:
         return self._sum / self._total
 
 
-@dataclass
 class _Collected:
     """Scores of a recording while it is being read."""
 
-    clip: list[np.ndarray]
-    starts: list[int]
-    frames: list[np.ndarray]
-    low: list[np.ndarray]
-    high: list[np.ndarray]
-    bands: list[np.ndarray]
-
-
-def _join(blocks: list[np.ndarray]) -> np.ndarray:
-    """Blocks as one array; the list is emptied, so that of a long recording nothing is held twice for long."""
-    joined = np.concatenate(blocks)
-    blocks.clear()
-    return joined
+    def __init__(self, num_classes: int) -> None:
+        self.clip = GrowingArray((num_classes,), np.float32)
+        self.starts: list[int] = []
+        self.frames = GrowingArray((num_classes,), np.float16)
+        self.low = GrowingArray((num_classes,), np.float16)
+        self.high = GrowingArray((num_classes,), np.float16)
+        self.bands: GrowingArray | None = None  # of a short recording, once the number of bands is known
 
 
 class Predictor:
@@ -177,7 +170,7 @@ class Predictor:
         pending = np.zeros((features.num_rows, 0), dtype=np.float32)  # mel frames from `first` on
         first, next_start, num_samples = 0, 0, 0
         batch: list[tuple[int, np.ndarray]] = []
-        collected = _Collected([], [], [], [], [], [])
+        collected = _Collected(self.config.num_classes)
         averages: dict[str, _OverlapAverage] = {}
         with open_audio(path, sample_rate=features.sample_rate, onset=onset, duration=duration) as audio:
             keep_bands = (duration or audio.info.duration) <= KEEP_BANDS_SECONDS
@@ -245,13 +238,15 @@ class Predictor:
     def _collect(self, frames: np.ndarray, bands: np.ndarray, collected: _Collected, keep_bands: bool) -> None:
         if frames.shape[-1] == 0:
             return
-        collected.frames.append(_sigmoid(frames).T.astype(np.float16))
+        collected.frames.append(_sigmoid(frames).T)
         probability = _sigmoid(bands).transpose(2, 1, 0)  # (frames, bands, classes)
         low, high = band_limits(probability, self._band_edges(probability.shape[1]))
         collected.low.append(low)
         collected.high.append(high)
         if keep_bands:
-            collected.bands.append(probability.astype(np.float16))
+            if collected.bands is None:
+                collected.bands = GrowingArray(probability.shape[1:], np.float16)
+            collected.bands.append(probability)
 
     def _band_edges(self, num_bands: int) -> np.ndarray:
         return band_edges(self.config.features, num_bands)
@@ -265,7 +260,7 @@ class Predictor:
         keep_bands: bool,
         fault: str | None,
     ) -> Scores:
-        logits = np.concatenate(collected.clip)
+        logits = collected.clip.rows()
         frame = self.config.features.frame_seconds
         onsets = np.array([frames_to_seconds(start, frame) for start in collected.starts])
         localized = {}
@@ -275,11 +270,11 @@ class Predictor:
             frame_seconds = frame * self._frame_stride
             count = max(1, int(np.ceil(duration / frame_seconds - 1e-9)))  # the last window may reach beyond the end
             localized = {
-                "frames": _join(collected.frames)[:count],
+                "frames": collected.frames.rows(count),
                 "frame_seconds": frame_seconds,
-                "band_low": _join(collected.low)[:count],
-                "band_high": _join(collected.high)[:count],
-                "bands": _join(collected.bands)[:count] if keep_bands else None,
+                "band_low": collected.low.rows(count),
+                "band_high": collected.high.rows(count),
+                "bands": collected.bands.rows(count) if collected.bands else None,
                 "band_edges": self._band_edges(remaining.shape[1]),
                 "above_background": meter.finish(count),
                 "level_edges": meter.band_edges,
