@@ -302,8 +302,8 @@ def _show_agreement(compared: Sequence[Compared], names: dict[int, ClassName]) -
         rows.append({"Models": f"{first} and {second}", **_pair_cells(compare_pair(opinions[first], opinions[second]))})
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, alt="Agreement of each pair of models")
     st.caption(
-        "Over the classes that both know, by species code or scientific name. Agreement is what both report as a share "
-        "of what either reports (Jaccard index)."
+        "Over the classes that both know, by species code or scientific name. Agreement: how many of the species that either "
+        "reports both do (Jaccard index)."
     )
     everything = set(names)
     with st.expander(f"Who knows what: {len(everything):,} classes in all"):
@@ -322,10 +322,10 @@ def _show_agreement(compared: Sequence[Compared], names: dict[int, ClassName]) -
 
 def _pair_cells(pair: PairAgreement) -> dict[str, str]:
     if not pair.num_common:
-        return {"In common": "nothing", "Same best": "–", "Both report": "–", "Agreement": "–"}
+        return {"In common": "nothing", "Same best": "–", "Agreement": "–"}
+    share = "" if math.isnan(pair.jaccard) else f" ({100 * pair.jaccard:.0f} %)"
     return {
         "In common": f"{pair.num_common:,}",
         "Same best": "yes" if pair.same_best else "no",
-        "Both report": f"{pair.num_both} of {pair.num_either}",
-        "Agreement": "–" if math.isnan(pair.jaccard) else f"{100 * pair.jaccard:.0f} %",
+        "Agreement": f"{pair.num_both} of {pair.num_either}{share}",
     }

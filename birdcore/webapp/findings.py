@@ -93,12 +93,11 @@ def _phrase(finding: Finding) -> str:
 
 
 def score_table(top: Sequence[tuple[ClassName, float]]) -> pd.DataFrame:
-    """The best species, one row each: code, common name, scientific name, class, probability."""
+    """The best species, one row each: code, common name, class, probability. Their scientific names stand at the bars."""
     return pd.DataFrame(
         {
             "Code": [name.code for name, _ in top],
             "Common name": [name.common for name, _ in top],
-            "Scientific name": [name.scientific for name, _ in top],
             "Class": [name.kind for name, _ in top],
             "Probability": [f"{score:.3f}" for _, score in top],
         }
