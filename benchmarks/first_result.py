@@ -24,7 +24,7 @@ from birdcore.figures import scores_figure
 from birdcore.inference.events import decode_events
 from birdcore.inference.predictor import Predictor
 from birdcore.models.checkpoint import list_weights
-from birdcore.player_data import player_arguments, species_palette
+from birdcore.player_data import mark_arguments, sound_arguments, species_palette
 from birdcore.webapp.recordings import spool
 
 DISPLAY_RATE = 32_000
@@ -53,7 +53,7 @@ def first_result(predictor: Predictor, upload: bytes) -> dict[str, float]:
         config = DisplayConfig(n_fft=1024, hop_length=512, n_mels=192, fmin=50.0, fmax=DISPLAY_RATE / 2)
         picture = display_spectrogram(samples, DISPLAY_RATE, config=config)
         names = {name.code: name.common for name in scores.class_names}
-        player_arguments(
+        sound_arguments(
             sound_key=recording.key,
             audio_url_or_data=audio,
             mime=mime,
@@ -61,8 +61,8 @@ def first_result(predictor: Predictor, upload: bytes) -> dict[str, float]:
             envelope=envelope(samples, MAX_COLUMNS),
             spectrogram_db=picture.values,
             frequencies=picture.edges,
-            events=[{"id": i, "common_name": names[e.label], **asdict(e)} for i, e in enumerate(events)],
         )
+        mark_arguments(events=[{"id": i, "common_name": names[e.label], **asdict(e)} for i, e in enumerate(events)])
         top = scores.top()
         colors = species_palette(name.code for name, _ in top)
         scores_figure(top, threshold=predictor.config.threshold, colors=colors).to_json()

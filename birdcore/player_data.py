@@ -3,13 +3,10 @@
 The viewer is a Streamlit component (protocol v1: static files in an own frame). One call shows it::
 
     player = streamlit.components.v1.declare_component("player", path=str(PLAYER_FOLDER))
-    value = player(**player_arguments(sound_key=..., ...), key="player", default=None)
+    value = player(**sound_arguments(...), **mark_arguments(...), key="player", default=None)
 
 Always pass the same ``key``: with it Streamlit keeps the frame, and zoom, position and display settings stay when only
-events or the heat map change. A page that reruns often caches the costly half, :func:`sound_arguments`, and adds the
-other::
-
-    value = player(**cached_sound_arguments(...), **mark_arguments(...), key="player", default=None)
+events or the heat map change. A page that reruns often caches the costly half, :func:`sound_arguments`.
 
 ``value`` is None until the user acts, then a dictionary:
 
@@ -46,7 +43,6 @@ __all__ = [
     "PLAYER_FOLDER",
     "HeatMap",
     "mark_arguments",
-    "player_arguments",
     "sound_arguments",
     "species_palette",
 ]
@@ -64,6 +60,7 @@ _EVENT_FIELDS = ("id", "label", "common_name", "onset", "offset", "fmin", "fmax"
 # An 8-bit level is then less than half a decibel, finer than the eye tells colours apart.
 _DYNAMIC_RANGE = 120.0
 _DISPLAY_RANGE = 70.0
+_NARROWEST_RANGE = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,55 +83,6 @@ class HeatMap:
     offset: float
 
 
-def player_arguments(
-    *,
-    sound_key: str,
-    audio_url_or_data: str | bytes | None,
-    mime: str,
-    duration: float,
-    envelope: tuple[np.ndarray, np.ndarray],
-    spectrogram_db: np.ndarray,
-    frequencies: np.ndarray,
-    name: str = "",
-    page_onset: float = 0.0,
-    total_duration: float | None = None,
-    db_range: tuple[float, float] | None = None,
-    level_unit: str = "dB",
-    colormap: str = "magma",
-    overview: tuple[np.ndarray, np.ndarray] | None = None,
-    events: Sequence[Mapping[str, Any]] = (),
-    palette: Mapping[str, str] | None = None,
-    heat: HeatMap | None = None,
-    overview_events: Iterable[tuple[float, float, str]] = (),
-    command: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """All arguments of the viewer: :func:`sound_arguments` and :func:`mark_arguments` in one.
-
-    Returns
-    -------
-    keyword arguments of the component, all JSON-able
-    """
-    return {
-        **sound_arguments(
-            sound_key=sound_key,
-            audio_url_or_data=audio_url_or_data,
-            mime=mime,
-            duration=duration,
-            envelope=envelope,
-            spectrogram_db=spectrogram_db,
-            frequencies=frequencies,
-            name=name,
-            page_onset=page_onset,
-            total_duration=total_duration,
-            db_range=db_range,
-            level_unit=level_unit,
-            colormap=colormap,
-            overview=overview,
-        ),
-        **mark_arguments(events=events, palette=palette, heat=heat, overview_events=overview_events, command=command),
-    }
-
-
 def sound_arguments(
     *,
     sound_key: str,
@@ -147,9 +95,6 @@ def sound_arguments(
     name: str = "",
     page_onset: float = 0.0,
     total_duration: float | None = None,
-    db_range: tuple[float, float] | None = None,
-    level_unit: str = "dB",
-    colormap: str = "magma",
     overview: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """The half of the arguments that stays while a threshold moves: sound, waveform, spectrogram, overview.
@@ -163,7 +108,7 @@ def sound_arguments(
     mime : type of the bytes, e.g. ``"audio/mpeg"``; not used for URLs
     duration : seconds of this page, above 0
     envelope : (low, high), each of shape (num_columns,), in [-1, 1]: smallest and largest sample of each column
-    spectrogram_db : shape (num_rows, num_columns), dB (or another level, see level_unit); lowest frequency first,
+    spectrogram_db : shape (num_rows, num_columns), dB; lowest frequency first,
         columns spread evenly over the page. More than 256 rows or 2000 columns are reduced by maximum, which keeps
         short and narrow calls visible
     frequencies : shape (num_rows + 1,), Hz, ascending: the edges of the rows. Rows are drawn equally tall, so mel bands
@@ -171,9 +116,6 @@ def sound_arguments(
     name : what the user calls the sound (a file name)
     page_onset : seconds of the recording at which the page begins
     total_duration : seconds of the whole recording; None where the page is the whole recording
-    db_range : (lowest, highest) level shown at first; None shows the upper 70 dB, or all where the unit is not dB
-    level_unit : unit of the levels, written at the colour bar
-    colormap : shown at first: magma, viridis, cividis, gray or gray_r
     overview : envelope of the whole recording; None where the page is the whole recording
 
     Returns
@@ -185,7 +127,7 @@ def sound_arguments(
     ShapeError
         If the arrays do not fit each other.
     DataError
-        If the page is empty or lies outside the recording, or the colour map is not one of those above.
+        If the page is empty or lies outside the recording, or a level is not finite.
     """
     total = page_onset + duration if total_duration is None else total_duration
     # Durations of a file and of its decoded page may differ by a frame of the codec.
@@ -194,8 +136,6 @@ def sound_arguments(
             f"page from {page_onset} s, {duration} s long, of a recording of {total} s: "
             "must be above 0 s long and lie inside the recording"
         )
-    if colormap not in _COLORMAPS:
-        raise DataError(f"colour map {colormap!r}: not known; use one of {', '.join(_COLORMAPS)}")
     waveform = _encode_envelope(envelope, name="envelope")
     return {
         "sound_key": sound_key,
@@ -206,10 +146,8 @@ def sound_arguments(
         "total_duration": float(max(total, page_onset + duration)),
         "envelope": waveform,
         "overview": waveform if overview is None else _encode_envelope(overview, name="overview"),
-        "spectrogram": _encode_spectrogram(
-            spectrogram_db, frequencies=frequencies, db_range=db_range, level_unit=level_unit
-        ),
-        "colormap": colormap,
+        "spectrogram": _encode_spectrogram(spectrogram_db, frequencies=frequencies),
+        "colormap": _COLORMAPS[0],
         "colormaps": _encoded_colormaps(),
     }
 
@@ -311,13 +249,7 @@ def _encode_envelope(envelope: tuple[np.ndarray, np.ndarray], *, name: str) -> d
     }
 
 
-def _encode_spectrogram(
-    spectrogram_db: np.ndarray,
-    *,
-    frequencies: np.ndarray,
-    db_range: tuple[float, float] | None,
-    level_unit: str,
-) -> dict[str, Any]:
+def _encode_spectrogram(spectrogram_db: np.ndarray, *, frequencies: np.ndarray) -> dict[str, Any]:
     levels = np.asarray(spectrogram_db, dtype=np.float64)
     edges = _checked_edges(frequencies, levels, name="spectrogram_db")
     levels, edges = _pool_rows(levels, edges)
@@ -325,14 +257,9 @@ def _encode_spectrogram(
     if not np.isfinite(levels).all():
         raise DataError("spectrogram_db: holds NaN or infinite levels; take the logarithm of power + a small offset")
     highest = float(levels.max())
-    decibels = level_unit == "dB"
-    lowest = max(float(levels.min()), highest - _DYNAMIC_RANGE) if decibels else float(levels.min())
-    if db_range is None:
-        db_range = (max(lowest, highest - _DISPLAY_RANGE), highest) if decibels else (lowest, highest)
-    lowest, highest = min(lowest, db_range[0]), max(highest, db_range[1])
+    lowest = max(float(levels.min()), highest - _DYNAMIC_RANGE)
     # Digital silence needs a scale too.
-    narrowest = 10.0 if decibels else 1e-3
-    highest = max(highest, lowest + narrowest)
+    highest = max(highest, lowest + _NARROWEST_RANGE)
     scaled = np.clip(np.round((levels - lowest) / (highest - lowest) * 255), 0, 255).astype(np.uint8)
     png = _encode_png(scaled[::-1])
     return {
@@ -340,8 +267,7 @@ def _encode_spectrogram(
         "png": png.decode("ascii"),
         "frequencies": [round(float(edge), 3) for edge in edges],
         "levels": [lowest, highest],
-        "shown": [float(db_range[0]), float(max(db_range[1], db_range[0] + narrowest))],
-        "unit": level_unit,
+        "shown": [max(lowest, highest - _DISPLAY_RANGE), highest],
     }
 
 

@@ -116,10 +116,9 @@ async function takeAudio(newSound) {
 }
 
 function giveDetailTheSound() {
-  const { frequencies: edges, levels, unit } = args.spectrogram;
-  // Levels in another unit (PCEN) cannot be computed again here.
+  const { frequencies: edges, levels } = args.spectrogram;
   const { blob } = playback;
-  if (!coarse || !blob || unit !== "dB") return;
+  if (!coarse || !blob) return;
   detail.setSound({ blob, origin: view.onset, duration: args.duration, coarse, edges, levels });
   redraw();
 }
@@ -211,7 +210,6 @@ function draw() {
     detail: sharpen && detail.shows(view.start, view.end) ? detail.envelope : null,
     heatOpacity: part["heat-opacity"].value / 100,
     showBoxes: part["show-boxes"].checked,
-    unit: args.spectrogram.unit,
     darkest: packedHex(colormap[0]),
   };
   drawWaveform(part.waveform, scene);
@@ -331,14 +329,14 @@ function showChosen() {
 }
 
 function showLevels() {
-  const { levels, unit } = args.spectrogram;
+  const { levels } = args.spectrogram;
   for (const [side, i] of [["low", 0], ["high", 1]]) {
     const slider = part[`level-${side}`];
     slider.step = levels[1] - levels[0] > 20 ? 1 : (levels[1] - levels[0]) / 100;
     slider.min = levels[0];
     slider.max = levels[1];
     slider.value = shown[i];
-    part[`level-${side}-value`].textContent = `${signed(shown[i])} ${unit}`;
+    part[`level-${side}-value`].textContent = `${signed(shown[i])} dB`;
   }
 }
 

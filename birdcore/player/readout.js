@@ -27,7 +27,7 @@ export function eventAt(point, scene) {
 
 /** Show what is under a point of the stage, or nothing where it is null. */
 export function showReadout(part, point, scene) {
-  const { view, layout, axis, total, unit } = scene;
+  const { view, layout, axis, total } = scene;
   const time = point && inPlot(point, layout) ? view.toTime(point.x, layout.plot) : null;
   part.cursor.hidden = time === null;
   part.tooltip.hidden = true;
@@ -40,7 +40,7 @@ export function showReadout(part, point, scene) {
   if (point.panel === "spectrogram" && point.y >= top && point.y <= bottom) {
     const fraction = (bottom - point.y) / height;
     texts.push(kilohertz(axis.toHz(fraction)));
-    if (scene.pictures.length > 0) texts.push(`${signed(levelAt(time, fraction, scene))} ${unit}`);
+    if (scene.pictures.length > 0) texts.push(`${signed(levelAt(time, fraction, scene))} dB`);
   }
   part.pointer.textContent = texts.join(" · ");
   const event = eventAt(point, scene);

@@ -166,7 +166,7 @@ function drawTimeAxis(context, { view, ticks, layout, theme }, area) {
   context.fillText(view.axisTitle, plot.left + plot.width / 2, area.bottom + 22);
 }
 
-function drawColorBar(context, { layout, theme, colormap, shown, unit }, area) {
+function drawColorBar(context, { layout, theme, colormap, shown }, area) {
   const { plot, narrow, width } = layout;
   const left = plot.left + plot.width + (narrow ? 5 : 10);
   const barWidth = narrow ? 7 : 11;
@@ -189,7 +189,7 @@ function drawColorBar(context, { layout, theme, colormap, shown, unit }, area) {
     context.fillStyle = theme.muted;
     context.fillText(signed(i * step), left + barWidth + 4, Math.min(Math.max(y, area.top + 4), area.bottom - 4));
   }
-  const title = `Level (${unit})`;
+  const title = "Level (dB)";
   if (narrow) {
     context.textAlign = "right";
     context.fillText(title, width - 1, area.bottom + 28);

@@ -16,7 +16,7 @@ import numpy as np
 import streamlit as st
 import streamlit.components.v1 as components
 
-from birdcore.player_data import PLAYER_FOLDER, HeatMap, player_arguments, species_palette
+from birdcore.player_data import PLAYER_FOLDER, HeatMap, mark_arguments, sound_arguments, species_palette
 
 player = components.declare_component("player", path=str(PLAYER_FOLDER))
 
@@ -59,7 +59,7 @@ frequencies = np.arange(ROWS + 1) * RATE / 2 / ROWS
 
 with st.container(key=f"viewer-{state.generation}"):
     value = player(
-        **player_arguments(
+        **sound_arguments(
             sound_key=f"page {state.page}",
             name=f"dawn {state.generation}.wav",
             audio_url_or_data=file.getvalue(),
@@ -71,6 +71,8 @@ with st.container(key=f"viewer-{state.generation}"):
             overview=(-np.ones(300) / 2, np.ones(300) / 2),
             spectrogram_db=10 * np.log10(spectrum + 1e-6),
             frequencies=frequencies,
+        ),
+        **mark_arguments(
             events=events,
             palette=species_palette(["tit", "finch", "owl"]),
             overview_events=[(e["onset"], e["offset"], e["label"]) for e in EVENTS],
