@@ -40,7 +40,6 @@ __all__ = [
     "sound_figure",
     "spectrum_figure",
     "timelines_figure",
-    "training_figure",
 ]
 
 COLOR_SCALES = ("magma", "viridis", "cividis", "inferno", "greys")
@@ -348,31 +347,6 @@ def timelines_figure(timelines: Mapping[str, Sequence[Lane]], *, duration: float
     figure.update_annotations(selector={"yanchor": "bottom"}, x=0, xanchor="left", font={"size": 14})
     figure.update_layout(barmode="overlay")
     return _lay_out(figure, height=total + 30, top=32)
-
-
-def training_figure(metrics: Sequence[Mapping[str, Any]], *, column: str, title: str) -> go.Figure:
-    """One figure of a training run over its epochs.
-
-    Parameters
-    ----------
-    metrics : rows with "epoch" and, where measured, the column
-    column : what to draw
-    title : of the vertical axis, with its unit
-    """
-    rows = [(row["epoch"], row[column]) for row in metrics if row.get(column) is not None]
-    figure = go.Figure(
-        go.Scatter(
-            x=[epoch for epoch, _ in rows],
-            y=[value for _, value in rows],
-            mode="lines+markers",
-            line={"color": WAVE, "width": 2},
-            marker={"size": 6},
-            hovertemplate="epoch %{x}: %{y:.4f}<extra></extra>",
-        )
-    )
-    figure.update_xaxes(title="Epoch", dtick=max(1, len(rows) // 6))
-    figure.update_yaxes(title=title)
-    return _lay_out(figure, height=200, top=8)
 
 
 def print_picture(

@@ -135,18 +135,6 @@ def test_average_spectrum_names_its_two_lines_and_units(sound):
     assert axis_titles(figure) == ["Frequency (kHz)", "Power density (dB re FS²/Hz)"]
 
 
-def test_training_curve_leaves_out_epochs_without_the_figure():
-    rows = [
-        {"epoch": 1, "macro_auc": 0.7},
-        {"epoch": 2, "macro_auc": None},
-        {"epoch": 3},
-        {"epoch": 4, "macro_auc": 0.9},
-    ]
-    figure = figures.training_figure(rows, column="macro_auc", title="Validation macro AUC")
-    assert list(figure.data[0].x) == [1, 4]
-    assert axis_titles(figure) == ["Epoch", "Validation macro AUC"]
-
-
 def test_png_is_at_print_resolution(pictures):
     figure = figures.print_picture(pictures["mel"], range_db=70, color_scale="magma", title="Mel")
     image = Image.open(io.BytesIO(figures.encode_figure(figure, "png")))

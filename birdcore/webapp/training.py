@@ -13,12 +13,12 @@ import streamlit as st
 
 from birdcore.data.checks import DatasetProblem
 from birdcore.errors import BirdcoreError
-from birdcore.figures import training_figure
 from birdcore.places import data_root
+from birdcore.run_figures import curves_figure
 from birdcore.training.jobs import stop_job
 from birdcore.training.observation import ObservedRun
 from birdcore.webapp.dataset import DatasetChoice, dataset_name, offered_datasets
-from birdcore.webapp.observed import STATES, observer, progress_text
+from birdcore.webapp.observed import SHARES, STATES, curves_of, observer, progress_text
 from birdcore.webapp.run_settings import FIELDS, Field, fit_to_data, list_presets
 from birdcore.webapp.starting import RunRequest, show_refusal, start_when_checked, training_allowed
 from birdcore.webapp.wording import count, plain
@@ -115,7 +115,7 @@ def _show_curve(run: ObservedRun) -> None:
     for column, title in (("macro_auc", "Validation macro AUC"), ("train_loss", "Training loss")):
         if any(row.get(column) is not None for row in rows):
             st.plotly_chart(
-                training_figure(rows, column=column, title=title),
+                curves_figure(curves_of({run.name: rows}, column), title=title, share=column in SHARES, height=200),
                 config={"displayModeBar": False},
                 alt=f"{title} over the epochs of {run.name}",
                 key=f"curve-{run.name}",
