@@ -54,7 +54,7 @@ def show_best_epoch(observed: ObservedRun) -> None:
         "so the figures lean upwards a little; the test split is the judge."
     )
     names = {row["code"]: row["common"] or row["code"] for row in summary["classes"]}
-    _show_classes(part, summary)
+    _show_classes(summary)
     _show_curves(part, summary, names)
     if summary["confusion"]:
         _show_confusion(part, summary, names)
@@ -81,7 +81,7 @@ def _ece(summary: Mapping[str, Any]) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _show_classes(part: ObservedRun, summary: Mapping[str, Any]) -> None:
+def _show_classes(summary: Mapping[str, Any]) -> None:
     st.subheader("Each class")
     rows = [
         {

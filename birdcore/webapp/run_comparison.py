@@ -248,7 +248,7 @@ def _show_paired(pair: Sequence[ObservedRun], scores: Sequence[ScoredRecordings]
     differences = _paired_differences(identity, split, len(shared[0].recordings), shared)
     one = next(iter(differences.values()))
     st.table(
-        pd.DataFrame([_difference_row(name, found, pair) for name, found in differences.items()]),
+        pd.DataFrame([_difference_row(name, found) for name, found in differences.items()]),
         border="horizontal",
         hide_index=True,
         alt="Metrics of the two runs, and the interval of their difference",
@@ -288,7 +288,7 @@ def _paired_differences(
     }
 
 
-def _difference_row(name: str, found: PairedDifference, pair: Sequence[ObservedRun]) -> dict[str, str]:
+def _difference_row(name: str, found: PairedDifference) -> dict[str, str]:
     if math.isnan(found.difference):
         return {"Metric": name, "First": "–", "Second": "–", "Second minus first": "–", "Verdict": "undefined here"}
     verdict = "no clear difference"
