@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.report import parse_quick, write_report
@@ -24,7 +23,7 @@ from birdcore.figures import scores_figure
 from birdcore.inference.events import decode_events
 from birdcore.inference.predictor import Predictor
 from birdcore.models.checkpoint import list_weights
-from birdcore.player_data import mark_arguments, sound_arguments, species_palette
+from birdcore.player_data import event_mark, mark_arguments, sound_arguments, species_palette
 from birdcore.webapp.recordings import spool
 
 DISPLAY_RATE = 32_000
@@ -62,7 +61,9 @@ def first_result(predictor: Predictor, upload: bytes) -> dict[str, float]:
             spectrogram_db=picture.values,
             frequencies=picture.edges,
         )
-        mark_arguments(events=[{"id": i, "common_name": names[e.label], **asdict(e)} for i, e in enumerate(events)])
+        mark_arguments(
+            events=[event_mark(e, identity=number, common_name=names[e.label]) for number, e in enumerate(events)]
+        )
         top = scores.top()
         colors = species_palette(name.code for name, _ in top)
         scores_figure(top, threshold=predictor.config.threshold, colors=colors).to_json()

@@ -29,19 +29,21 @@ import hashlib
 import io
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from birdcore.errors import DataError, ShapeError
+from birdcore.events import Event
 
 __all__ = [
     "MAX_COLUMNS",
     "MAX_ROWS",
     "PLAYER_FOLDER",
     "HeatMap",
+    "event_mark",
     "mark_arguments",
     "sound_arguments",
     "species_palette",
@@ -206,6 +208,18 @@ def mark_arguments(
         "heat": None if heat is None else _encode_heat(heat, color=colors[heat.label]),
         "command": None if command is None else _encode_command(command),
     }
+
+
+def event_mark(event: Event, *, identity: int | str, common_name: str) -> dict[str, Any]:
+    """An event as :func:`mark_arguments` takes it.
+
+    Parameters
+    ----------
+    event : times in seconds of the recording
+    identity : the same event keeps the same one
+    common_name : of its species
+    """
+    return {"id": identity, "common_name": common_name, **asdict(event)}
 
 
 def species_palette(labels: Iterable[str]) -> dict[str, str]:

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from birdcore.errors import DataError, ShapeError
+from birdcore.events import Event
 from birdcore.player_data import (
     MAX_COLUMNS,
     MAX_ROWS,
     PLAYER_FOLDER,
     HeatMap,
+    event_mark,
     mark_arguments,
     sound_arguments,
     species_palette,
@@ -247,3 +249,8 @@ def test_the_heat_map_has_its_species_colour() -> None:
 def test_impossible_marks_are_refused(marks: dict, message: str) -> None:
     with pytest.raises(DataError, match=message):
         mark_arguments(**marks)
+
+
+def test_an_event_becomes_a_mark() -> None:
+    found = Event(label="gretit1", onset=1.0, offset=2.0, fmin=2000.0, fmax=5000.0, confidence=0.9)
+    assert event_mark(found, identity=1, common_name="Great Tit") == event()

@@ -23,6 +23,16 @@ from birdcore.evaluation.calibration import (
     reliability_diagram,
     select_thresholds,
 )
+from birdcore.evaluation.metric_names import (
+    ALL_RECORDINGS,
+    CMAP,
+    FALSE_ALARMS,
+    FRAME_F1,
+    KNOWN_FROM_UNKNOWN,
+    MACRO_ROC_AUC,
+    TOP1,
+    metric_of,
+)
 from birdcore.inference.acceptance import examine
 from birdcore.inference.engine import OnnxEngine, TorchEngine
 from birdcore.inference.predictor import Predictor
@@ -260,8 +270,8 @@ def _calibrate(config: ModelConfig, scored: Path) -> tuple[ModelConfig, dict[str
 
 def _validation_metrics(row: dict[str, Any]) -> dict[str, Any]:
     """Figures of the held-out fold, for data without a test split; they chose the epoch, and so flatter it."""
-    titles = {"macro_auc": "macro ROC-AUC", "cmap": "cmAP", "top1": "top-1"}
-    return {f"{title}, validation fold": row[key] for key, title in titles.items() if row.get(key) is not None}
+    titles = {"macro_auc": MACRO_ROC_AUC, "cmap": CMAP, "top1": TOP1}
+    return {metric_of(title, "validation fold"): row[key] for key, title in titles.items() if row.get(key) is not None}
 
 
 def _headline_metrics(report: dict[str, Any]) -> dict[str, Any]:
@@ -270,7 +280,7 @@ def _headline_metrics(report: dict[str, Any]) -> dict[str, Any]:
     if not report:
         return metrics
     sections = (
-        ("all", "all recordings"),
+        ("all", ALL_RECORDINGS),
         ("field", "field recordings"),
         ("reed_warblers", "reed warblers, 4-way"),
         ("across_sources", "across sources"),
@@ -278,12 +288,12 @@ def _headline_metrics(report: dict[str, Any]) -> dict[str, Any]:
     for key, title in sections:
         section = report["clips"].get(key)
         if section:
-            metrics[f"macro ROC-AUC, {title}"] = section["macro_roc_auc"]
-            metrics[f"cmAP, {title}"] = section["class_average_precision"]
-            metrics[f"top-1, {title}"] = section["top1_accuracy"]
+            metrics[metric_of(MACRO_ROC_AUC, title)] = section["macro_roc_auc"]
+            metrics[metric_of(CMAP, title)] = section["class_average_precision"]
+            metrics[metric_of(TOP1, title)] = section["top1_accuracy"]
     if "localization" in report:
         found = report["localization"]
-        metrics["frame macro F1"] = found["frames"]["macro_f1"]
+        metrics[FRAME_F1] = found["frames"]["macro_f1"]
         metrics["event macro F1 (200 ms collar)"] = found["events_by_collar"]["macro_f1"]
         metrics["event macro F1 (IoU 0.5)"] = found["events_by_overlap"]["macro_f1"]
         metrics["time-frequency Dice"] = found["dice"]["macro"]
@@ -291,11 +301,11 @@ def _headline_metrics(report: dict[str, Any]) -> dict[str, Any]:
             metrics[f"box average precision at IoU {iou}"] = value
     if "rejection" in report:
         found = report["rejection"]
-        metrics["known from unknown species, ROC-AUC"] = found["auroc"]
+        metrics[KNOWN_FROM_UNKNOWN] = found["auroc"]
         metrics["unknown rejected where 85 % of known are named"] = found["answered"]["rejected_share"]
         metrics["unknown rejected where 85 % of known are named right"] = found["answered_right"]["rejected_share"]
         metrics["known named at the default threshold"] = found["at_threshold"]["known_answered"]
         metrics["unknown rejected at the default threshold"] = found["at_threshold"]["unknown_rejected"]
         if found["false_alarms"]:
-            metrics["bird-free windows that report a species"] = found["false_alarms"]["rate"]
+            metrics[FALSE_ALARMS] = found["false_alarms"]["rate"]
     return metrics

@@ -16,8 +16,8 @@ from birdcore.evaluation.curves import precision_recall
 from birdcore.places import data_root, resolve_recording
 from birdcore.run_figures import confusion_figure, precision_recall_figure, reliability_figure
 from birdcore.training.observation import ObservedRun
-from birdcore.webapp.observed import observer
-from birdcore.webapp.player import PageSound, draw_page, show_viewer
+from birdcore.webapp.observed import METRIC_TITLES, observer
+from birdcore.webapp.player import PageSound, draw_page, playback_rate, show_viewer
 from birdcore.webapp.wording import count, joined, plain
 
 __all__ = ["show_best_epoch"]
@@ -45,7 +45,7 @@ def show_best_epoch(observed: ObservedRun) -> None:
         return
     with st.container(horizontal=True, gap="large"):
         st.metric("Best epoch", summary["epoch"], width="content")
-        for key, label in (("macro_auc", "Macro ROC-AUC"), ("cmap", "cmAP"), ("top1", "Top-1")):
+        for key, label in METRIC_TITLES.items():
             st.metric(label, "–" if summary[key] is None else f"{summary[key]:.3f}", width="content")
         st.metric("Expected calibration error", _ece(summary), width="content")
         st.metric("Recordings", f"{summary['num_recordings']:,}", width="content")
@@ -250,5 +250,5 @@ def _locate(observed: ObservedRun, recording: str) -> Path:
 @st.cache_resource(max_entries=12, show_spinner="Drawing the sound …")
 def _mistake_sound(path: str, changed: int, onset: float, duration: float) -> PageSound:
     """Decode and draw a validation recording; the date tells its content from an earlier one."""
-    rate = 48_000 if probe_audio(path).sample_rate > 32_000 else 32_000
+    rate = playback_rate(probe_audio(path).sample_rate)
     return draw_page(load_audio(path, sample_rate=rate, onset=onset, duration=duration).samples, rate)

@@ -8,9 +8,19 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from birdcore.evaluation.metric_names import (
+    ALL_RECORDINGS,
+    FALSE_ALARMS,
+    FRAME_F1,
+    KNOWN_FROM_UNKNOWN,
+    MACRO_ROC_AUC,
+    TOP1,
+    metric_of,
+)
 from birdcore.models.checkpoint import Weights
 from birdcore.models.classifier_config import ClassifierConfig
 from birdcore.models.labels import SOUND
+from birdcore.webapp.observed import METRIC_TITLES
 from birdcore.webapp.wording import classes, plain
 
 __all__ = ["figure_rows", "overview", "show_models"]
@@ -18,7 +28,7 @@ __all__ = ["figure_rows", "overview", "show_models"]
 MOST_LISTED = 300
 
 _TITLES = {
-    "macro_auc": "Macro ROC-AUC",
+    "macro_auc": METRIC_TITLES["macro_auc"],
     "cmap": "cmAP (class-averaged average precision)",
     "top1": "Top-1 accuracy",
     "field_top1": "Top-1 accuracy, field recordings",
@@ -37,11 +47,11 @@ _NO_FIGURES = {
 
 
 _OVERVIEW = {
-    "macro ROC-AUC, all recordings": "Macro ROC-AUC",
-    "top-1, all recordings": "Top-1",
-    "frame macro F1": "Frame F1",
-    "known from unknown species, ROC-AUC": "Known or unknown",
-    "bird-free windows that report a species": "False alarms",
+    metric_of(MACRO_ROC_AUC, ALL_RECORDINGS): METRIC_TITLES["macro_auc"],
+    metric_of(TOP1, ALL_RECORDINGS): METRIC_TITLES["top1"],
+    FRAME_F1: "Frame F1",
+    KNOWN_FROM_UNKNOWN: "Known or unknown",
+    FALSE_ALARMS: "False alarms",
 }
 """Figures of a published model that tell it from others, and what stands above them."""
 

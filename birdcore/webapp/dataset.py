@@ -19,6 +19,7 @@ from birdcore.places import data_root, recording_roots, resolve_recording, uploa
 from birdcore.webapp.wording import clock, count, joined, plain
 
 __all__ = [
+    "SEVERITY_ICONS",
     "DatasetChoice",
     "audit_now",
     "audit_visibly",
@@ -33,6 +34,9 @@ __all__ = [
     "show_dataset_problems",
 ]
 
+SEVERITY_ICONS = {"error": ":material/error:", "warning": ":material/warning:", "note": ":material/info:"}
+"""Severity of a problem → icon, the gravest first."""
+
 MAX_ITEMS = 1000  # lines of one problem; all of them are in the downloads
 
 _AUDIT, _PREFERRED = "dataset_audit", "dataset_preferred"
@@ -46,7 +50,6 @@ _FORMAT_NAMES = {
     "raven": "Raven selection tables",
 }
 _TABLES = ("manifest.csv", "train.csv", "train_metadata.csv", "annotations.csv")
-_SEVERITIES = {"error": ":material/error:", "warning": ":material/warning:", "note": ":material/info:"}
 _DOWNLOADS = {"Problems (CSV)": "problems.csv", "Files (CSV)": "files.csv", "Everything (JSON)": "audit.json"}
 _ROLES = {
     "recording": "with a species",
@@ -293,7 +296,7 @@ def show_dataset_problems(audit: Audit) -> None:
 
 def _show_problem(problem: DatasetProblem, *, key: str) -> None:
     with st.container(border=True, gap="small"):
-        st.markdown(f"{_SEVERITIES[problem.severity]} **{plain(problem.title)}**")
+        st.markdown(f"{SEVERITY_ICONS[problem.severity]} **{plain(problem.title)}**")
         st.markdown(plain(problem.remedy))
         shown = problem.items[:MAX_ITEMS]
         left_out = len(problem.items) - len(shown)

@@ -24,8 +24,8 @@ from birdcore.dataset_figures import (
     simultaneous_seconds,
 )
 from birdcore.errors import BirdcoreError
-from birdcore.player_data import mark_arguments
-from birdcore.webapp.player import PAGE_SECONDS, PageSound, draw_page, show_viewer
+from birdcore.player_data import event_mark, mark_arguments
+from birdcore.webapp.player import PAGE_SECONDS, PageSound, draw_page, playback_rate, show_viewer
 from birdcore.webapp.wording import clock, count, plain
 
 __all__ = ["show_dataset_figures", "show_dataset_samples"]
@@ -269,16 +269,7 @@ def _sample_title(file: AuditedFile) -> str:
 def _box_marks(audit: Audit, file: AuditedFile, names: dict[str, str]) -> list[dict[str, object]]:
     events = (event for a in audit.dataset.annotated if a.path == file.path for event in a.events)
     return [
-        {
-            "id": number,
-            "label": event.label,
-            "common_name": names.get(event.label, event.label),
-            "onset": event.onset,
-            "offset": event.offset,
-            "fmin": event.fmin,
-            "fmax": event.fmax,
-            "confidence": event.confidence,
-        }
+        event_mark(event, identity=number, common_name=names.get(event.label, event.label))
         for number, event in enumerate(events)
         if event.onset < PAGE_SECONDS
     ]
@@ -287,5 +278,5 @@ def _box_marks(audit: Audit, file: AuditedFile, names: dict[str, str]) -> list[d
 # The digest tells the contents of a path from other contents.
 @st.cache_resource(max_entries=12, show_spinner="Drawing the sound …")
 def _sample_sound(path: str, digest: str, duration: float, sample_rate: int) -> PageSound:
-    rate = 48_000 if sample_rate > 32_000 else 32_000  # rates that every browser plays
+    rate = playback_rate(sample_rate)
     return draw_page(load_audio(path, sample_rate=rate, duration=duration).samples, rate)

@@ -20,8 +20,17 @@ from birdcore.places import uploads_root
 from birdcore.training.jobs import check_paths
 from birdcore.training.probe import PROBE_STEPS, ProbeResult, find_probe, read_probe, start_probe
 from birdcore.training.run_directory import RunDirectory
-from birdcore.webapp.dataset import DatasetChoice, audit_now, choose_dataset, dataset_name, last_audit, prefer_dataset
+from birdcore.webapp.dataset import (
+    SEVERITY_ICONS,
+    DatasetChoice,
+    audit_now,
+    choose_dataset,
+    dataset_name,
+    last_audit,
+    prefer_dataset,
+)
 from birdcore.webapp.observed import observer
+from birdcore.webapp.routing import CHECK_PAGE
 from birdcore.webapp.run_settings import (
     FIELDS,
     Fault,
@@ -62,7 +71,6 @@ _PROBE_PROBLEM = "probe_problem"
 _UNPACK_ASKED, _CHECK_ASKED, _START_ASKED = "desk_unpack_asked", "desk_check_asked", "desk_start_asked"
 _PROBE_ASKED = "desk_probe_asked"
 _MAY_CHANGE = ("running", "lost")
-_ICONS = {"error": ":material/error:", "warning": ":material/warning:", "note": ":material/info:"}
 _KINDS = {"run": "One run", "folds": "Every fold"}
 
 
@@ -313,12 +321,12 @@ def _show_findings(audit: Audit, obstacles: Sequence[DatasetProblem], others: Se
         with st.expander(count(len(notes), "further note"), icon=":material/info:", type="compact"):
             for note in notes:
                 st.markdown(f"**{plain(note.title)}.** {plain(note.remedy)}")
-    st.page_link("pages/check_dataset.py", label="All about this data set", icon=":material/fact_check:")
+    st.page_link(CHECK_PAGE, label="All about this data set", icon=":material/fact_check:")
 
 
 def _tally(problems: Sequence[DatasetProblem]) -> str:
     parts = []
-    for severity in ("error", "warning", "note"):
+    for severity in SEVERITY_ICONS:
         number = sum(problem.severity == severity for problem in problems)
         if number:
             parts.append(count(number, severity))
@@ -328,7 +336,7 @@ def _tally(problems: Sequence[DatasetProblem]) -> str:
 def _show_problems(problems: Sequence[DatasetProblem]) -> None:
     """Each in a line that opens: what it is, what to do, and where."""
     for problem in problems:
-        with st.expander(f"**{plain(problem.title)}**", icon=_ICONS[problem.severity], type="compact"):
+        with st.expander(f"**{plain(problem.title)}**", icon=SEVERITY_ICONS[problem.severity], type="compact"):
             st.markdown(plain(problem.remedy))
             if problem.items:
                 st.code(

@@ -31,12 +31,12 @@ from birdcore.training.jobs import (
     retry_job,
     set_max_active,
     stop_job,
-    training_allowed,
 )
 from birdcore.training.observation import ObservedRun
 from birdcore.training.run_directory import RunDirectory
 from birdcore.webapp.best_epoch import show_best_epoch
 from birdcore.webapp.observed import (
+    FIGURE_TITLES,
     SHARES,
     STATES,
     curves_of,
@@ -46,6 +46,8 @@ from birdcore.webapp.observed import (
     progress_text,
     runs_json,
 )
+from birdcore.webapp.routing import TRAIN_PAGE
+from birdcore.webapp.starting import training_allowed
 from birdcore.webapp.wording import clock, count, plain
 
 __all__ = ["all_runs", "choose_run", "choose_view", "show_desk", "show_no_runs", "show_run"]
@@ -55,8 +57,6 @@ MOST_CARDS = 8  # runs under way that are shown with their buttons; the others a
 TABLE_HEIGHT = 320  # pixels; more runs scroll
 LOG_BYTES, LOG_LINES = 64 * 1024, 300
 GIGABYTE = 1e9
-
-TRAIN_PAGE = "pages/train_model.py"
 
 _RUN = "run"  # also the name in the page's address
 _PROBLEM, _CHANGED, _LISTED, _CARDS = "run_problem", "runs_changed", "runs_listed", "runs_with_card"
@@ -223,7 +223,7 @@ def _choose_row(key: str, names: list[str]) -> None:
 
 def _show_queue() -> None:
     """How many runs train at once."""
-    if not _allowed()[0]:
+    if not training_allowed()[0]:
         return
     with st.popover("Queue", icon=":material/tune:"):
         st.number_input(
@@ -309,7 +309,7 @@ def _show_progress(observed: ObservedRun) -> None:
 
 def _show_buttons(observed: ObservedRun, *, place: str) -> None:
     """What can be done with a run in its state."""
-    allowed, reason = _allowed()
+    allowed, reason = training_allowed()
     if not allowed:
         st.caption(reason)
         return
@@ -351,12 +351,8 @@ def _show_buttons(observed: ObservedRun, *, place: str) -> None:
                 button("Delete for good", ":material/delete_forever:", delete_job, "Removes the run's folder.")
 
 
-def _allowed() -> tuple[bool, str]:
-    return training_allowed(st.get_option("server.address"))
-
-
 def _act(action: Callable[[RunDirectory], object], run: RunDirectory) -> None:
-    if not _allowed()[0]:
+    if not training_allowed()[0]:
         return
     made = _try(lambda: action(run))
     if isinstance(made, RunDirectory) and made.path != run.path:
@@ -402,31 +398,22 @@ def _show_curves(observed: ObservedRun) -> None:
         width=320,
         help="Draws a smoothed curve on top; what was measured stays.",
     )
-    charts = [
-        ("macro_auc", "Validation macro AUC", False),
-        ("cmap", "Validation cmAP", False),
-        ("train_loss", "Training loss", False),
-        ("train_localization_loss", "Localization loss", False),
-        ("train_imitation_loss", "Loss of imitating the teacher", False),
-        ("top1", "Validation top-1", False),
-        ("false_alarms", "False alarms on birdless sound", False),
-        ("learning_rate", "Learning rate", True),
-    ]
     measured = {key for rows in metrics.values() for row in rows for key, value in row.items() if value is not None}
     if not any(row.get("train_localization_loss") for rows in metrics.values() for row in rows):
         measured.discard("train_localization_loss")  # a network that does not localize, or does not learn to
     columns = st.columns(2, gap="medium")
-    shown = [chart for chart in charts if chart[0] in measured]
-    for number, (column, title, logarithmic) in enumerate(shown):
+    shown = [(column, title) for column, title in FIGURE_TITLES.items() if column in measured]
+    for number, (column, title) in enumerate(shown):
+        # A learning rate is set, not measured: there is nothing to smooth.
+        is_rate = column == "learning_rate"
         with columns[number % 2]:
             st.plotly_chart(
                 curves_figure(
                     curves_of(metrics, column),
                     title=title,
-                    # A learning rate is set, not measured: there is nothing to smooth.
-                    smoothing=0.0 if column == "learning_rate" else smoothing,
+                    smoothing=0.0 if is_rate else smoothing,
                     share=column in SHARES,
-                    logarithmic=logarithmic and all(row.get(column) for rows in metrics.values() for row in rows),
+                    logarithmic=is_rate and all(row.get(column) for rows in metrics.values() for row in rows),
                 ),
                 config={"displayModeBar": False},
                 alt=f"{title} over the epochs of {observed.name}",

@@ -17,6 +17,8 @@ from birdcore.training.observation import ObservedRun, RunObserver
 from birdcore.webapp.wording import clock
 
 __all__ = [
+    "FIGURE_TITLES",
+    "METRIC_TITLES",
     "SHARES",
     "STATES",
     "curves_of",
@@ -40,6 +42,21 @@ STATES = {
     "lost": (":material/help:", "has lost its process"),
 }
 """State → icon, and the rest of a sentence that begins with the run's name."""
+
+METRIC_TITLES = {"macro_auc": "Macro ROC-AUC", "cmap": "cmAP", "top1": "Top-1"}
+"""What a network is judged by → its title."""
+
+FIGURE_TITLES = {
+    "macro_auc": "Validation macro AUC",
+    "cmap": "Validation cmAP",
+    "train_loss": "Training loss",
+    "train_localization_loss": "Localization loss",
+    "train_imitation_loss": "Loss of imitating the teacher",
+    "top1": "Validation top-1",
+    "false_alarms": "False alarms on birdless sound",
+    "learning_rate": "Learning rate",
+}
+"""Figures of an epoch → titles of their charts, in the order in which they are shown."""
 
 SHARES = ("macro_auc", "cmap", "top1", "false_alarms")
 """Figures of an epoch that lie between 0 and 1."""

@@ -18,7 +18,7 @@ from birdcore.audio.encode import encode_preview
 from birdcore.audio.envelope import envelope, file_envelope
 from birdcore.events import Event
 from birdcore.features.spectrogram import MAX_COLUMNS, DisplayConfig, display_spectrogram
-from birdcore.player_data import PLAYER_FOLDER, HeatMap, mark_arguments, sound_arguments, species_palette
+from birdcore.player_data import PLAYER_FOLDER, HeatMap, event_mark, mark_arguments, sound_arguments, species_palette
 from birdcore.webapp.analysis import Analysis, page_scores
 from birdcore.webapp.models import listening
 from birdcore.webapp.recordings import ChosenRecording
@@ -31,6 +31,7 @@ __all__ = [
     "draw_page",
     "page_edges",
     "play_event",
+    "playback_rate",
     "show_player",
     "show_viewer",
     "species_colors",
@@ -62,6 +63,11 @@ class PageSound:
     envelope: tuple[np.ndarray, np.ndarray]
     levels: np.ndarray
     edges: np.ndarray
+
+
+def playback_rate(sample_rate: int) -> int:
+    """A rate in Hz that every browser plays, for a sound of any; what lies above 24 kHz is no bird."""
+    return 48_000 if sample_rate > 32_000 else 32_000
 
 
 def draw_page(samples: np.ndarray, sample_rate: int) -> PageSound:
@@ -225,16 +231,7 @@ def show_player(
     names = {name.code: name.common for name in analysis.scores.class_names}
     marks = mark_arguments(
         events=[
-            {
-                "id": _event_id(event),
-                "label": event.label,
-                "common_name": names[event.label],
-                "onset": event.onset,
-                "offset": event.offset,
-                "fmin": event.fmin,
-                "fmax": event.fmax,
-                "confidence": event.confidence,
-            }
+            event_mark(event, identity=_event_id(event), common_name=names[event.label])
             for event in analysis.events
             if event.onset < offset and event.offset > onset
         ],
@@ -297,8 +294,7 @@ def _heat_map(recording: ChosenRecording, analysis: Analysis, code: str, onset: 
 @st.cache_resource(max_entries=12, show_spinner="Drawing the sound …")
 def _page_sound(path: str, key: str, onset: float, offset: float) -> PageSound:
     """Decode and draw one page; key tells the contents of a path from other contents."""
-    # Rates that every browser plays; what lies above 24 kHz is no bird.
-    rate = 48_000 if probe_audio(path).sample_rate > 32_000 else 32_000
+    rate = playback_rate(probe_audio(path).sample_rate)
     return draw_page(load_audio(path, sample_rate=rate, onset=onset, duration=offset - onset).samples, rate)
 
 

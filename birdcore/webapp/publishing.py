@@ -33,10 +33,11 @@ from birdcore.models.checkpoint import Weights, find_weights, list_weights
 from birdcore.models.versions import Version, list_versions, restore_version
 from birdcore.places import data_root, resolve_recording, slug, weights_root
 from birdcore.run_figures import reliability_figure
-from birdcore.training.jobs import training_allowed
 from birdcore.training.observation import ObservedRun
 from birdcore.webapp.cards import figure_rows
 from birdcore.webapp.observed import STATES, observer
+from birdcore.webapp.routing import FOLLOW_PAGE, IDENTIFY_PAGE, TRAIN_PAGE
+from birdcore.webapp.starting import training_allowed
 from birdcore.webapp.wording import classes, clock, count, plain
 
 __all__ = [
@@ -55,8 +56,6 @@ FALSE_ALARM_PERCENT = 2.0
 LOWEST_PERCENT, HIGHEST_PERCENT = 0.1, 10.0
 DEFAULT_THRESHOLD = 0.5
 TABLE_HEIGHT = 320  # pixels; more species scroll
-
-IDENTIFY_PAGE, TRAIN_PAGE, FOLLOW_PAGE = "pages/identify_birds.py", "pages/train_model.py", "pages/follow_runs.py"
 
 _RUN = "run"  # also the name in the page's address
 _PROBLEM, _RESTORED = "publication_problem", "publication_restored"
@@ -109,14 +108,10 @@ class PublicationRequest:
 
 def may_publish() -> bool:
     """Whether visitors may publish here, which is so where they may train; where not, why."""
-    allowed, reason = _allowed()
+    allowed, reason = training_allowed()
     if not allowed:
         st.info(reason.replace("Training is", "Publishing is", 1), icon=":material/lock:")
     return allowed
-
-
-def _allowed() -> tuple[bool, str]:
-    return training_allowed(st.get_option("server.address"))
 
 
 def choose_publishable_run() -> ObservedRun | None:
@@ -278,7 +273,7 @@ def _installed(name: str) -> Weights | None:
 
 def _start(request: PublicationRequest) -> None:
     try:
-        allowed, reason = _allowed()  # the button may have been drawn when it still was
+        allowed, reason = training_allowed()  # the button may have been drawn when it still was
         if not allowed:
             raise RunError(reason)
         existing = _installed(request.name)
@@ -518,7 +513,7 @@ def show_published_versions() -> None:
 def _show_version(name: str, version: Version) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f"**Replaced {_date(version.name)}**  \n{_summary(version.weights)}", width="stretch")
-        if not _allowed()[0]:
+        if not training_allowed()[0]:
             return
         with st.popover("Restore", icon=":material/settings_backup_restore:", key=f"ask-{name}-{version.name}"):
             st.markdown(
@@ -555,7 +550,7 @@ def _date(version: str) -> str:
 
 def _restore(name: str, version: str) -> None:
     try:
-        allowed, reason = _allowed()
+        allowed, reason = training_allowed()
         if not allowed:
             raise RunError(reason)
         if any(one.name == name and one.state == "running" for one in list_publications()):

@@ -10,9 +10,23 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
-__all__ = ["ENTRY_SCRIPT", "enter_frame", "need_frame"]
+__all__ = [
+    "CHECK_PAGE",
+    "ENTRY_SCRIPT",
+    "FOLLOW_PAGE",
+    "IDENTIFY_PAGE",
+    "TRAIN_PAGE",
+    "enter_frame",
+    "need_frame",
+]
 
 ENTRY_SCRIPT = "streamlit_app.py"
+
+# Pages that others link to.
+IDENTIFY_PAGE = "pages/identify_birds.py"
+CHECK_PAGE = "pages/check_dataset.py"
+TRAIN_PAGE = "pages/train_model.py"
+FOLLOW_PAGE = "pages/follow_runs.py"
 
 _FRAMED, _WANTED = "framed", "wanted_page"
 

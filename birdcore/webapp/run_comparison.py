@@ -24,7 +24,16 @@ from birdcore.evaluation.comparison import (
 )
 from birdcore.run_figures import Curve, curves_figure
 from birdcore.training.observation import ObservedRun
-from birdcore.webapp.observed import SHARES, curves_of, metrics_csv, metrics_of, observer, runs_json
+from birdcore.webapp.observed import (
+    FIGURE_TITLES,
+    METRIC_TITLES,
+    SHARES,
+    curves_of,
+    metrics_csv,
+    metrics_of,
+    observer,
+    runs_json,
+)
 from birdcore.webapp.wording import count, plain
 
 __all__ = ["compare_runs", "setting_differences"]
@@ -34,16 +43,11 @@ NUM_RESAMPLES = 1000
 SEED = 0  # of the bootstrap, so that a figure comes out the same every time
 
 _METRICS = {
-    "Macro ROC-AUC": macro_roc_auc,
-    "cmAP": class_average_precision,
-    "Top-1": top1_accuracy,
+    METRIC_TITLES["macro_auc"]: macro_roc_auc,
+    METRIC_TITLES["cmap"]: class_average_precision,
+    METRIC_TITLES["top1"]: top1_accuracy,
 }
-_CHARTS = {
-    "macro_auc": "Validation macro AUC",
-    "cmap": "Validation cmAP",
-    "train_loss": "Training loss",
-    "learning_rate": "Learning rate",
-}
+_CHARTS = ("macro_auc", "cmap", "train_loss", "learning_rate")
 _CHOSEN = "compared-runs"
 
 
@@ -86,7 +90,8 @@ def _show_curves(chosen: Sequence[ObservedRun]) -> None:
     metrics = {run.name: metrics_of(run) for run in chosen}
     columns = st.columns(2, gap="medium")
     shown = 0
-    for column, title in _CHARTS.items():
+    for column in _CHARTS:
+        title = FIGURE_TITLES[column]
         curves = [
             curve for number, run in enumerate(chosen) for curve in _curves(run, metrics[run.name], column, number)
         ]

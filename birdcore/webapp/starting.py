@@ -19,7 +19,8 @@ from birdcore.errors import BirdcoreError, RunError
 from birdcore.places import resolve_recording
 from birdcore.training import jobs
 from birdcore.training.jobs import enqueue_job
-from birdcore.webapp.dataset import DatasetChoice, audit_now, last_audit
+from birdcore.webapp.dataset import SEVERITY_ICONS, DatasetChoice, audit_now, last_audit
+from birdcore.webapp.routing import FOLLOW_PAGE
 from birdcore.webapp.wording import count, plain
 
 __all__ = [
@@ -64,7 +65,7 @@ def training_allowed() -> tuple[bool, str]:
 def all_problems(audit: Audit, config: TrainConfig) -> tuple[list[DatasetProblem], list[DatasetProblem]]:
     """What keeps training from working; and everything else that was found, the gravest first."""
     others = [*find_split_problems(audit, config), *audit.problems]
-    order = ("error", "warning", "note")
+    order = list(SEVERITY_ICONS)
     return find_obstacles(audit, config), sorted(others, key=lambda problem: order.index(problem.severity))
 
 
@@ -168,7 +169,7 @@ def show_started(place: str) -> None:
             icon=":material/check_circle:",
         )
         st.page_link(
-            "pages/follow_runs.py",
+            FOLLOW_PAGE,
             label=f"Follow {plain(name)}",
             icon=":material/monitoring:",
             query_params={"run": name},

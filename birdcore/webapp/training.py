@@ -17,8 +17,9 @@ from birdcore.places import data_root
 from birdcore.run_figures import curves_figure
 from birdcore.training.jobs import stop_job
 from birdcore.training.observation import ObservedRun
-from birdcore.webapp.dataset import DatasetChoice, dataset_name, offered_datasets
-from birdcore.webapp.observed import SHARES, STATES, curves_of, observer, progress_text
+from birdcore.webapp.dataset import SEVERITY_ICONS, DatasetChoice, dataset_name, offered_datasets
+from birdcore.webapp.observed import FIGURE_TITLES, SHARES, STATES, curves_of, observer, progress_text
+from birdcore.webapp.routing import FOLLOW_PAGE, TRAIN_PAGE
 from birdcore.webapp.run_settings import FIELDS, Field, fit_to_data, list_presets
 from birdcore.webapp.starting import RunRequest, show_refusal, start_when_checked, training_allowed
 from birdcore.webapp.wording import count, plain
@@ -28,11 +29,7 @@ __all__ = ["show_training", "show_training_state"]
 POLL_SECONDS = 2.0
 MOST_PROBLEMS = 3
 
-DESK_PAGE = "pages/train_model.py"
-FOLLOW_PAGE = "pages/follow_runs.py"
-
 _START_ASKED = "sidebar_start_asked"
-_ICONS = {"error": ":material/error:", "warning": ":material/warning:", "note": ":material/info:"}
 
 
 def show_training() -> None:
@@ -44,7 +41,7 @@ def show_training() -> None:
     show_refusal("sidebar")
     if not show_training_state():
         _show_form()
-    st.page_link(DESK_PAGE, label="All settings, upload, speed test", icon=":material/tune:")
+    st.page_link(TRAIN_PAGE, label="All settings, upload, speed test", icon=":material/tune:")
 
 
 def show_training_state() -> bool:
@@ -112,7 +109,8 @@ def _link_to(run: ObservedRun) -> None:
 
 def _show_curve(run: ObservedRun) -> None:
     rows = observer().metrics(run.run)
-    for column, title in (("macro_auc", "Validation macro AUC"), ("train_loss", "Training loss")):
+    for column in ("macro_auc", "train_loss"):
+        title = FIGURE_TITLES[column]
         if any(row.get(column) is not None for row in rows):
             st.plotly_chart(
                 curves_figure(curves_of({run.name: rows}, column), title=title, share=column in SHARES, height=200),
@@ -181,6 +179,6 @@ def _show_field(column: st.delta_generator.DeltaGenerator, field: Field, value: 
 def _list_problems(problems: Sequence[DatasetProblem]) -> None:
     """A line for each of the gravest."""
     for problem in problems[:MOST_PROBLEMS]:
-        st.markdown(f"{_ICONS[problem.severity]} {plain(problem.title)}", help=plain(problem.remedy))
+        st.markdown(f"{SEVERITY_ICONS[problem.severity]} {plain(problem.title)}", help=plain(problem.remedy))
     if len(problems) > MOST_PROBLEMS:
         st.caption(f"{len(problems) - MOST_PROBLEMS} more, with what to do: see “Check dataset”.")

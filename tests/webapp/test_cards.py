@@ -1,3 +1,5 @@
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 from birdcore.webapp.cards import figure_rows, overview
@@ -49,3 +51,11 @@ def test_the_overview_has_a_row_per_model_and_no_column_that_nobody_fills():
     assert table.columns.tolist() == ["Model", "Species", "Macro ROC-AUC", "False alarms"]
     assert table["Model"].tolist() == ["ours", "theirs", "odd"]
     assert table["Macro ROC-AUC"].tolist()[0] == 0.98 and table["Macro ROC-AUC"].isna().tolist() == [False, True, True]
+
+
+def test_every_figure_of_the_overview_is_found_in_the_shipped_weights():
+    facts = json.loads((Path(__file__).parents[2] / "weights/crnn/config.json").read_text(encoding="utf-8"))["facts"]
+    table = overview({"crnn": model(25, **facts)})
+    assert table.columns.tolist() == [
+        *("Model", "Species", "Macro ROC-AUC", "Top-1", "Frame F1", "Known or unknown", "False alarms")
+    ]
