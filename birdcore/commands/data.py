@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-from birdcore.commands import audit
+from birdcore.commands import audit, mix
 from birdcore.data.acquisition import Acquisition, Plan, acquire_recordings, plan_acquisition, read_species_codes
 from birdcore.data.xenocanto import (
     LICENCES,
@@ -43,6 +43,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     subcommands = data.add_subparsers(dest="data_command", required=True, metavar="SOURCE")
     _add_xenocanto(subcommands)
     audit.add_command(subcommands)
+    mix.add_command(subcommands)
 
 
 def _add_xenocanto(subcommands: argparse._SubParsersAction) -> None:

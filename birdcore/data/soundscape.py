@@ -9,29 +9,18 @@ bit (with the same versions of numpy and scipy on the same kind of machine).
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 from scipy.fft import next_fast_len
 
-from birdcore import __version__, places
-from birdcore.audio.decode import load_audio
-from birdcore.config import to_dict
-from birdcore.data.annotations import read_annotations
-from birdcore.data.recordings import Recording, read_backgrounds
 from birdcore.data.synthesis import (
-    SONGS,
     SyntheticCall,
     energy_box,
     synthesize_background,
-    synthesize_call,
     synthesize_speech,
 )
 from birdcore.errors import ConfigError, DataError
@@ -39,7 +28,6 @@ from birdcore.events import Event
 from birdcore.frames import samples_to_seconds, seconds_to_samples
 
 __all__ = [
-    "ANNOTATION_COLUMNS",
     "Call",
     "Distractor",
     "Placement",
@@ -48,21 +36,9 @@ __all__ = [
     "SoundscapeConfig",
     "band_power",
     "mix_soundscape",
-    "read_isolated_calls",
-    "write_soundscapes",
 ]
 
 log = logging.getLogger(__name__)
-
-ANNOTATION_COLUMNS = (
-    "Filename",
-    "Start Time (s)",
-    "End Time (s)",
-    "Low Freq (Hz)",
-    "High Freq (Hz)",
-    "Species eBird Code",
-)
-"""Columns of ``annotations.csv``, those of the Zenodo soundscape collections and of BirdSet."""
 
 _FADE_SECONDS = 0.01
 _PEAK = 0.95
@@ -78,16 +54,12 @@ _LOWEST_FLOOR_DB = -90.0
 
 @dataclass(frozen=True, kw_only=True)
 class SoundscapeConfig:
-    """What a soundscape is mixed from, and how.
+    """How a soundscape is mixed.
 
     Parameters
     ----------
     duration : seconds, at least 1
     sample_rate : Hz
-    calls : "synthetic" (see :mod:`birdcore.data.synthesis`) or "recordings" (isolated calls of a data folder)
-    background : "synthetic" or "recordings" (bird-free backgrounds of a data folder)
-    species : codes of the species to place; empty for all that the source of the calls offers
-    split : which recordings may be used, "train" or "test"
     num_events : fewest and most calls tried in one soundscape; a call that finds no free place is left out
     snr_db : lowest and highest SNR, drawn evenly
     overlap : largest share of any call's duration during which others may sound; 0 keeps all apart, 1 allows anything
@@ -97,10 +69,6 @@ class SoundscapeConfig:
 
     duration: float = 30.0
     sample_rate: int = 32_000
-    calls: Literal["synthetic", "recordings"] = "synthetic"
-    background: Literal["synthetic", "recordings"] = "synthetic"
-    species: tuple[str, ...] = ()
-    split: Literal["train", "test"] = "train"
     num_events: tuple[int, int] = (3, 10)
     snr_db: tuple[float, float] = (0.0, 20.0)
     overlap: float = 0.25
@@ -109,13 +77,13 @@ class SoundscapeConfig:
     distractor_level_db: tuple[float, float] = (0.0, 12.0)
 
     def __post_init__(self) -> None:
-        if self.duration < 1:
+        if not 1 <= self.duration < math.inf:
             raise ConfigError(f"duration = {self.duration}: must be at least 1 s")
         if self.sample_rate < 1:
             raise ConfigError(f"sample_rate = {self.sample_rate}: must be above 0 Hz")
         for name in ("num_events", "snr_db", "distractor_level_db"):
             pair = getattr(self, name)
-            if len(pair) != 2 or not pair[0] <= pair[1]:
+            if len(pair) != 2 or not -math.inf < pair[0] <= pair[1] < math.inf:
                 raise ConfigError(f"{name} = {pair}: must be two numbers, the lowest and the highest")
         if self.num_events[0] < 0:
             raise ConfigError(f"num_events = {self.num_events}: must not be below 0")
@@ -258,8 +226,7 @@ def mix_soundscape(
     calls : the calls to draw from, at the config's sample rate; each may be drawn several times
     background : shape (any number of samples,), at the config's sample rate; a random stretch is used where it is
         longer than the soundscape; where it is shorter it is looped with cross-fades
-    config : ``duration``, ``sample_rate``, ``num_events``, ``snr_db``, ``overlap`` and the distractors; its sources
-        are for :func:`write_soundscapes`
+    config : ``duration``, ``sample_rate``, ``num_events``, ``snr_db``, ``overlap`` and the distractors
     generator : the source of all chance
 
     Raises
@@ -403,174 +370,3 @@ def _covered_share(span: tuple[float, float], others: list[tuple[float, float]])
             covered += offset - onset
             reached = offset
     return covered / (span[1] - span[0])
-
-
-def read_isolated_calls(
-    data: str | Path, *, split: str, sample_rate: int, species: Sequence[str] = ()
-) -> list[RecordedCall]:
-    """Load the calls that were cut out of their background.
-
-    Parameters
-    ----------
-    data : data folder; of its ``strong/annotations.csv``, rows whose ``label_kind`` begins with "isolated call"
-    split : only rows of this split
-    sample_rate : Hz
-    species : only these codes; empty for all
-
-    Returns
-    -------
-    in order of file name and onset
-
-    Raises
-    ------
-    DataError
-        If the table cannot be read, or no row fits.
-    AudioError
-        If a recording cannot be read.
-    """
-    data = Path(data).resolve()
-    calls = []
-    for recording in read_annotations(data / "strong" / "annotations.csv"):
-        if recording.split != split or not recording.label_kind.startswith("isolated call"):
-            continue
-        for event in recording.events:
-            if species and event.label not in species:
-                continue
-            sound = load_audio(recording.path, sample_rate=sample_rate, onset=event.onset, duration=event.duration)
-            calls.append(
-                RecordedCall(
-                    label=event.label,
-                    samples=sound.samples,
-                    sample_rate=sample_rate,
-                    source=f"{recording.path.relative_to(data).as_posix()} {event.onset:.3f}-{event.offset:.3f} s",
-                )
-            )
-    if not calls:
-        wanted = f" of {', '.join(species)}" if species else ""
-        raise DataError(
-            f"{data}: has no isolated calls{wanted} in split {split!r}; choose other species, or synthetic calls"
-        )
-    return calls
-
-
-def write_soundscapes(
-    directory: str | Path,
-    *,
-    count: int,
-    config: SoundscapeConfig,
-    seed: int,
-    data: str | Path | None = None,
-    audio_format: Literal["flac", "wav"] = "flac",
-) -> list[Path]:
-    """Mix soundscapes and write them with their boxes.
-
-    Writes ``soundscape_0000.flac`` … (16 bit), ``annotations.csv`` (columns ``ANNOTATION_COLUMNS``, one row per
-    call; a soundscape without calls has no row) and, last of all, ``manifest.json``: seed, config, and for each
-    soundscape what was mixed from what at which SNR and gain. Soundscape i depends on seed and i only, not on how
-    many are written.
-
-    Parameters
-    ----------
-    directory : where to write; made if missing; must not hold soundscapes yet
-    count : number of soundscapes
-    config : what to mix, and how
-    seed : the same seed gives the same files
-    data : data folder for recorded calls and backgrounds; None for ``places.data_root()``
-    audio_format : "flac" or "wav"
-
-    Returns
-    -------
-    the audio files
-
-    Raises
-    ------
-    ConfigError
-        If the config names species that cannot be synthesised, or the format or count is impossible.
-    DataError
-        If the directory already holds soundscapes, or the data folder offers nothing that fits.
-    """
-    if audio_format not in ("flac", "wav"):
-        raise ConfigError(f"audio_format = {audio_format!r}: must be 'flac' or 'wav'")
-    if count < 1:
-        raise ConfigError(f"count = {count}: must be at least 1")
-    directory = Path(directory)
-    for name in ("manifest.json", "annotations.csv"):
-        if (directory / name).exists():
-            raise DataError(f"{directory}: already holds soundscapes ({name}); name an empty folder")
-    data = places.data_root() if data is None else Path(data).resolve()
-    recorded_calls: list[RecordedCall] = []
-    if config.calls == "recordings":
-        recorded_calls = read_isolated_calls(
-            data, split=config.split, sample_rate=config.sample_rate, species=config.species
-        )
-    backgrounds: list[Recording] = []
-    if config.background == "recordings":
-        backgrounds = [
-            recording
-            for recording in read_backgrounds(data / "background" / "background.csv")
-            if recording.has_bird is False and recording.split == config.split
-        ]
-        if not backgrounds:
-            raise DataError(f"{data}: has no bird-free background in split {config.split!r}; use synthetic backgrounds")
-
-    directory.mkdir(parents=True, exist_ok=True)
-    paths, rows, records = [], [], []
-    for index in range(count):
-        generator = np.random.default_rng([seed, index])
-        calls = recorded_calls or _synthetic_calls(config, generator)
-        if backgrounds:
-            path = backgrounds[generator.integers(len(backgrounds))].path
-            background_source = path.relative_to(data).as_posix()
-            background = load_audio(path, sample_rate=config.sample_rate).samples
-        else:
-            background, background_source = _synthetic_background(config, generator)
-        soundscape = mix_soundscape(calls, background, config=config, generator=generator)
-        path = directory / f"soundscape_{index:04d}.{audio_format}"
-        soundfile.write(path, soundscape.samples, soundscape.sample_rate, subtype="PCM_16")
-        paths.append(path)
-        rows.extend(_annotation_row(path.name, event) for event in soundscape.events)
-        records.append(
-            {
-                "filename": path.name,
-                "background": background_source,
-                "gain": soundscape.gain,
-                "distractors": [asdict(distractor) for distractor in soundscape.distractors],
-                "calls": [asdict(placement) for placement in soundscape.placements],
-            }
-        )
-        log.info("%s: %d calls", path.name, len(soundscape.placements))
-    with (directory / "annotations.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(ANNOTATION_COLUMNS)
-        writer.writerows(rows)
-    manifest = {"birdcore": __version__, "seed": seed, "config": to_dict(config), "soundscapes": records}
-    (directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    return paths
-
-
-def _annotation_row(filename: str, event: Event) -> tuple[str, ...]:
-    """One row of the annotation table; a microsecond and a hundredth of a Hz lie below anything a box can mean."""
-    return (
-        filename,
-        f"{event.onset:.6f}",
-        f"{event.offset:.6f}",
-        f"{event.fmin:.2f}",
-        f"{event.fmax:.2f}",
-        event.label,
-    )
-
-
-def _synthetic_calls(config: SoundscapeConfig, generator: np.random.Generator) -> list[SyntheticCall]:
-    """As many fresh calls as the soundscape can hold, their species drawn evenly."""
-    species = sorted(config.species or SONGS)
-    labels = [species[index] for index in generator.integers(len(species), size=config.num_events[1])]
-    return [synthesize_call(label, sample_rate=config.sample_rate, generator=generator) for label in labels]
-
-
-def _synthetic_background(config: SoundscapeConfig, generator: np.random.Generator) -> tuple[np.ndarray, str]:
-    """A random place: always some air, and one or two of wind, water and insects. Rain is left to the distractors."""
-    levels = {"air": float(generator.uniform(-55, -42))}
-    for name in generator.permutation(["insects", "stream", "wind"])[: generator.integers(1, 3)]:
-        levels[str(name)] = float(generator.uniform(-50, -34))
-    background = synthesize_background(levels, config.duration, sample_rate=config.sample_rate, generator=generator)
-    return background, "synthesised: " + ", ".join(f"{name} {level:.1f} dB" for name, level in sorted(levels.items()))
