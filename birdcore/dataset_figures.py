@@ -13,6 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from birdcore.events import Event
+from birdcore.picture_axes import NEUTRAL
 
 __all__ = [
     "MOST_BARS",
@@ -29,7 +30,7 @@ MOST_BARS = 50
 """Species drawn with a bar and a name each; of more species all are drawn as one falling curve."""
 
 # Blue and orange are told apart by every kind of colour vision, also beside grey.
-PARTS = ("#3A8FC7", "#E69F00", "#8A8F8C", "#CC79A7")
+PARTS = ("#3A8FC7", "#E69F00", NEUTRAL, "#CC79A7")
 BAR_PIXELS = 22
 NUM_BINS = 30
 

@@ -1,40 +1,33 @@
-"""Charts from plain data: Plotly for the screen, matplotlib for print. No Streamlit, no torch, no global state.
+"""Charts from plain data for the screen, drawn by Plotly: scores, sound, timelines. No Streamlit, no torch.
 
-Screen figures leave colours of text, grid and paper to the theme of the page, so that they suit light and dark alike.
-Print figures are drawn with ``matplotlib.figure.Figure`` itself: ``pyplot`` keeps one list of figures for all threads.
+Colours of text, grid and paper are left to the theme of the page, so that charts suit light and dark alike.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from plotly.subplots import make_subplots
 
 from birdcore.config import ClassName
-from birdcore.errors import ConfigError
-from birdcore.events import Event
 from birdcore.features.spectrogram import Picture, Spectrum
+from birdcore.picture_axes import (
+    NEUTRAL,
+    WAVE,
+    color_limits,
+    color_map,
+    frequency_ticks,
+    row_title,
+    unit_title,
+)
 
 __all__ = [
-    "COLOR_SCALES",
     "Lane",
-    "color_limits",
     "comparison_figure",
-    "encode_figure",
-    "frequency_ticks",
-    "print_heat_map",
-    "print_picture",
-    "print_spectrum",
-    "print_waveform",
     "ranking_figure",
     "scores_figure",
     "sound_figure",
@@ -42,23 +35,9 @@ __all__ = [
     "timelines_figure",
 ]
 
-COLOR_SCALES = ("magma", "viridis", "cividis", "inferno", "greys")
-"""Colour maps of even lightness: equal steps in dB look like equal steps, also in grey and to colour-blind eyes."""
-
-NEUTRAL = "#8A8F8C"  # visible on both paper and night backgrounds
-WAVE = "#2E8B74"
-BOX = "#56B4E9"  # of an event whose species has no colour of its own
-
 _LANE_PIXELS, _TITLE_PIXELS = 30, 44
 _TIMELINE_COLUMNS = 1000
-_MATPLOTLIB_SCALES = {"greys": "gray_r"}
 _NUM_STOPS = 33
-_TICKS_HZ = {
-    "linear": None,
-    "mel": (0, 500, 1000, 2000, 3000, 4000, 6000, 8000, 12000, 16000, 24000, 32000, 48000),
-    "log": (20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000),
-}
-_MILLIMETRES_PER_INCH = 25.4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,37 +47,6 @@ class Lane:
     label: str
     color: str
     spans: tuple[tuple[float, float, float], ...]
-
-
-def frequency_ticks(picture: Picture) -> tuple[list[float], list[str]]:
-    """Round frequencies on the row axis of a picture.
-
-    Returns
-    -------
-    positions : fractions of a row; 0 is the middle of the lowest
-    labels : in kHz; numbers of coefficients
-    """
-    rows = picture.rows
-    if picture.frequency_scale is None:
-        values = [float(row) for row in rows[:: max(1, len(rows) // 5)]]
-        return values, [f"{value:.0f}" for value in values]
-    nominal = _TICKS_HZ[picture.frequency_scale]
-    if nominal is None:
-        step = _round_step((rows[-1] - rows[0]) / 6)
-        nominal = np.arange(np.floor(rows[0] / step) * step, rows[-1] + step, step)
-    slack = (rows[1] - rows[0]) / 2  # an axis from 0 Hz has its lowest row half a row above
-    values = [float(value) for value in nominal if rows[0] - slack <= value <= rows[-1] + slack]
-    return list(np.interp(values, rows, np.arange(len(rows)))), [f"{value / 1000:g}" for value in values]
-
-
-def color_limits(picture: Picture, *, range_db: float) -> tuple[float, float]:
-    """Values at the ends of the colour map: ``range_db`` below the loudest point, or the bulk of unitless values."""
-    if picture.unit == "dBFS":
-        high = float(picture.values.max())
-        return high - range_db, high
-    values = picture.values[1:] if picture.frequency_scale is None else picture.values  # coefficient 0 is mere level
-    low, high = (float(value) for value in np.percentile(values, (1, 99.5)))
-    return low, max(high, low + 1e-3)
 
 
 def scores_figure(top: Sequence[tuple[ClassName, float]], *, threshold: float, colors: Mapping[str, str]) -> go.Figure:
@@ -349,151 +297,6 @@ def timelines_figure(timelines: Mapping[str, Sequence[Lane]], *, duration: float
     return _lay_out(figure, height=total + 30, top=32)
 
 
-def print_picture(
-    picture: Picture,
-    *,
-    range_db: float,
-    color_scale: str,
-    title: str,
-    onset: float = 0.0,
-    events: Sequence[Event] = (),
-    colors: Mapping[str, str] | None = None,
-    labels: Mapping[str, str] | None = None,
-) -> Figure:
-    """A picture for print, 180 mm wide, optionally with the boxes of events.
-
-    Parameters
-    ----------
-    picture, range_db, color_scale, onset : as for :func:`sound_figure`
-    title : above it
-    events : drawn as boxes where they have a band, over the full height where not; times as in the recording
-    colors, labels : species code → colour of its boxes, and text at them
-    """
-    figure, axes = _page(height_mm=80)
-    low, high = color_limits(picture, range_db=range_db)
-    step = picture.times[1] - picture.times[0] if len(picture.times) > 1 else 1.0
-    start, stop = onset + picture.times[0] - step / 2, onset + picture.times[-1] + step / 2
-    num_rows = len(picture.rows)
-    image = axes.imshow(
-        picture.values,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        cmap=_MATPLOTLIB_SCALES.get(color_scale, color_scale),
-        vmin=low,
-        vmax=high,
-        extent=(start, stop, -0.5, num_rows - 0.5),
-    )
-    positions, tick_labels = frequency_ticks(picture)
-    axes.set_yticks(positions, tick_labels)
-    axes.set(
-        title=title, xlabel="Time (s)", ylabel=_row_title(picture), xlim=(start, stop), ylim=(-0.5, num_rows - 0.5)
-    )
-    bar = figure.colorbar(image, ax=axes, pad=0.02)
-    bar.set_label(_unit_title(picture), size=9)
-    bar.ax.tick_params(labelsize=8)
-    for event in events:
-        band = (picture.rows[0], picture.rows[-1]) if event.fmin is None else (event.fmin, event.fmax)
-        bottom, top = np.interp(band, picture.rows, np.arange(num_rows))
-        color = (colors or {}).get(event.label, BOX)
-        axes.add_patch(
-            Rectangle((event.onset, bottom), event.duration, top - bottom, fill=False, edgecolor=color, linewidth=1.2)
-        )
-        text = (labels or {}).get(event.label, event.label)
-        axes.annotate(
-            text,
-            (max(event.onset, start), top),
-            xytext=(1, 1.5),
-            textcoords="offset points",
-            fontsize=6.5,
-            color=color,
-            clip_on=True,
-        )
-    return figure
-
-
-def print_heat_map(
-    cells: Sequence[Sequence[float]],
-    *,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    row_title: str,
-    column_title: str,
-    value_title: str,
-    title: str,
-) -> Figure:
-    """A table of values as colours for print, 180 mm wide, each value written into its cell.
-
-    Parameters
-    ----------
-    cells : shape (len(rows), len(columns)); nan is left empty
-    rows, columns : what stands at the axes, the first row on top
-    row_title, column_title, value_title, title : of the axes, the colours and the whole
-    """
-    values = np.asarray(cells, dtype=np.float64)
-    figure, axes = _page(height_mm=max(60, 22 + 14 * len(rows)))
-    image = axes.imshow(values, aspect="auto", cmap="cividis")
-    axes.set_xticks(range(len(columns)), columns)
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set(title=title, xlabel=column_title, ylabel=row_title)
-    bar = figure.colorbar(image, ax=axes, pad=0.02)
-    bar.set_label(value_title, size=9)
-    bar.ax.tick_params(labelsize=8)
-    for (row, column), value in np.ndenumerate(values):
-        if not np.isnan(value):
-            color = "black" if image.norm(value) > 0.55 else "white"  # cividis is dark below, light above
-            axes.text(column, row, f"{value:.3f}", ha="center", va="center", fontsize=8, color=color)
-    return figure
-
-
-def print_waveform(low: np.ndarray, high: np.ndarray, *, duration: float, title: str, onset: float = 0.0) -> Figure:
-    """A waveform for print, 180 mm wide; parameters as for :func:`sound_figure`."""
-    figure, axes = _page(height_mm=45)
-    times = onset + (np.arange(len(low)) + 0.5) * duration / len(low)
-    axes.fill_between(times, low, high, color=WAVE, linewidth=0.4)
-    axes.set(title=title, xlabel="Time (s)", ylabel="Amplitude (1 = full scale)", xlim=(onset, onset + duration))
-    return figure
-
-
-def print_spectrum(spectrum: Spectrum, *, title: str) -> Figure:
-    """An average spectrum for print, 180 mm wide."""
-    figure, axes = _page(height_mm=70)
-    axes.plot(spectrum.frequencies / 1000, spectrum.loudest, color=NEUTRAL, linewidth=0.7, label="loudest moment")
-    axes.plot(spectrum.frequencies / 1000, spectrum.average, color=WAVE, linewidth=1.3, label="average")
-    axes.set(title=title, xlabel="Frequency (kHz)", ylabel="Power density (dB re FS²/Hz)")
-    axes.set_xlim(spectrum.frequencies[0] / 1000, spectrum.frequencies[-1] / 1000)
-    axes.legend(frameon=False)
-    return figure
-
-
-def encode_figure(figure: Figure, file_format: Literal["png", "svg"]) -> bytes:
-    """A print figure as a file: PNG at 300 dpi, or SVG with the picture embedded and everything else as outlines.
-
-    Raises
-    ------
-    ConfigError
-        If the format is neither.
-    """
-    if file_format not in ("png", "svg"):
-        raise ConfigError(f"file format {file_format!r}: must be 'png' or 'svg'")
-    buffer = io.BytesIO()
-    # The date would make two identical figures differ.
-    metadata = {"Date": None} if file_format == "svg" else None
-    figure.savefig(buffer, format=file_format, dpi=300, metadata=metadata)
-    return buffer.getvalue()
-
-
-def _page(*, height_mm: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(180 / _MILLIMETRES_PER_INCH, height_mm / _MILLIMETRES_PER_INCH), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.tick_params(labelsize=8)
-    axes.xaxis.label.set_size(9)
-    axes.yaxis.label.set_size(9)
-    axes.title.set_size(10)
-    return figure, axes
-
-
 def _lay_out(figure: go.Figure, *, height: int, top: int) -> go.Figure:
     return figure.update_layout(
         height=height,
@@ -550,14 +353,14 @@ def _add_picture(
         zmax=high,
         colorscale=_color_stops(color_scale),
         showscale=bar is not None,
-        colorbar={"title": {"text": _unit_title(picture), "side": "right"}, "thickness": 8, "xpad": 2, **(bar or {})},
+        colorbar={"title": {"text": unit_title(picture), "side": "right"}, "thickness": 8, "xpad": 2, **(bar or {})},
         hovertemplate="%{x:.2f} s, %{y}: %{z:.1f}<extra></extra>",
         row=row,
         col=1,
     )
     positions, labels = frequency_ticks(picture)
     figure.update_yaxes(
-        title={"text": _row_title(picture), "standoff": 4},
+        title={"text": row_title(picture), "standoff": 4},
         type="category",
         tickmode="array",
         tickvals=positions,
@@ -575,18 +378,8 @@ def _color_stops(color_scale: str) -> list[tuple[float, str]]:
     named colour maps begin with one.
     """
     steps = np.linspace(0, 1, _NUM_STOPS)
-    colors = np.rint(colormaps[_MATPLOTLIB_SCALES.get(color_scale, color_scale)](steps)[:, :3] * 255).astype(int)
+    colors = np.rint(color_map(color_scale)(steps)[:, :3] * 255).astype(int)
     return [(float(step), f"rgb({r},{g},{b})") for step, (r, g, b) in zip(steps, colors.tolist(), strict=True)]
-
-
-def _row_title(picture: Picture) -> str:
-    return "Coefficient" if picture.frequency_scale is None else "Frequency (kHz)"
-
-
-def _unit_title(picture: Picture) -> str:
-    if picture.unit:
-        return f"Level ({picture.unit})"
-    return "Value" if picture.frequency_scale is None else "PCEN (no unit)"
 
 
 def _merged(spans: Sequence[tuple[float, float, float]], *, column: float) -> list[tuple[float, float, float]]:
@@ -599,9 +392,3 @@ def _merged(spans: Sequence[tuple[float, float, float]], *, column: float) -> li
         else:
             merged.append((onset, offset, confidence))
     return merged
-
-
-def _round_step(width: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is not above the width."""
-    power = 10.0 ** np.floor(np.log10(width))
-    return float(power * max(factor for factor in (1, 2, 5) if factor * power <= width * (1 + 1e-9)))

@@ -14,6 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from birdcore.errors import ConfigError, ShapeError
+from birdcore.picture_axes import NEUTRAL
 
 __all__ = [
     "Curve",
@@ -40,9 +41,8 @@ MOST_DECADES = 5
 """So many decades of a logarithmic axis are all labelled."""
 
 # Okabe and Ito's colours, the blue a little lighter: it must be seen on paper and at night. Then the same, dashed.
-_COLORS = ("#2B8CC4", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A8F8C")
+_COLORS = ("#2B8CC4", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", NEUTRAL)
 _DASHES = ("solid", "dash", "dot", "dashdot")
-_NEUTRAL = "#8A8F8C"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +232,7 @@ def reliability_figure(bins: Sequence[Mapping[str, Any]]) -> go.Figure:
     filled = [one for one in bins if one["count"]]
     figure = go.Figure()
     figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", line={"color": _NEUTRAL, "dash": "dot", "width": 1.5}, hoverinfo="skip"
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": NEUTRAL, "dash": "dot", "width": 1.5}, hoverinfo="skip"
     )
     figure.add_bar(
         x=[(one["low"] + one["high"]) / 2 for one in filled],

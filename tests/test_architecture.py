@@ -30,6 +30,8 @@ LAYERS = {
     "birdcore.figures": "signals",
     "birdcore.dataset_figures": "signals",
     "birdcore.run_figures": "signals",
+    "birdcore.print_figures": "signals",
+    "birdcore.picture_axes": "signals",
     "birdcore.player_data": "signals",
     "birdcore.features.mel": "tensors",
     "birdcore.data.feature_cache": "tensors",

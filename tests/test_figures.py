@@ -1,16 +1,11 @@
-import io
-import xml.etree.ElementTree as ElementTree
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from birdcore import figures
 from birdcore.config import ClassName
-from birdcore.errors import ConfigError
-from birdcore.events import Event
 from birdcore.features.spectrogram import DisplayConfig, average_spectrum, cepstrum, display_spectrogram
+from birdcore.picture_axes import COLOR_SCALES, NEUTRAL
+from birdcore.print_figures import print_picture
 
 RATE = 32_000
 TOP = [
@@ -49,7 +44,7 @@ def test_bars_show_both_names_the_score_and_the_threshold():
     (bars,) = figure.data
     assert list(bars.y) == ["Great Tit<br><i>Parus major</i>", "Eurasian Blackcap<br><i>Sylvia atricapilla</i>"]
     assert list(bars.x) == [0.93, 0.21]
-    assert list(bars.marker.color) == ["#56B4E9", figures.NEUTRAL]  # below the threshold no species has its colour
+    assert list(bars.marker.color) == ["#56B4E9", NEUTRAL]  # below the threshold no species has its colour
     assert figure.layout.shapes[0].x0 == 0.5
     assert figure.layout.xaxis.title.text == "Score (0 to 1)"
     assert figure.layout.xaxis.range[0] == 0 and figure.layout.yaxis.autorange == "reversed"
@@ -85,37 +80,12 @@ def test_paper_and_plot_are_transparent_so_that_the_theme_shows_through(sound, p
         assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
 
 
-@pytest.mark.parametrize("scale", ["linear", "mel", "log"])
-def test_ticks_stand_at_the_rows_of_their_frequencies(pictures, scale):
-    picture = pictures[scale]
-    positions, labels = figures.frequency_ticks(picture)
-    assert len(positions) == len(labels) >= 4
-    for position, label in zip(positions, labels, strict=True):
-        hertz = 1000 * float(label)
-        nearest = picture.rows[round(position)]
-        step = np.diff(picture.edges)[round(position)]
-        assert abs(nearest - hertz) <= step
-
-
 @pytest.mark.parametrize(("fmin", "fmax"), [(0.0, 16_000.0), (1234.0, 1300.0), (0.0, 100.0)])
 @pytest.mark.parametrize("scale", ["linear", "mel", "log"])
 def test_any_frequency_range_can_be_drawn(sound, scale, fmin, fmax):
     config = DisplayConfig(frequency_scale=scale, fmin=fmin, fmax=fmax, n_mels=32)
     figure = sound_figure(sound, {"x": display_spectrogram(sound, RATE, config=config)})
     assert figure.data
-
-
-def test_the_colour_range_ends_at_the_loudest_point(pictures):
-    low, high = figures.color_limits(pictures["mel"], range_db=60)
-    assert high == pytest.approx(pictures["mel"].values.max()) and high - low == 60
-
-
-def test_silence_and_constant_pictures_have_a_colour_range():
-    silence = np.zeros(RATE, np.float32)
-    for scaling in ("db", "pcen"):
-        picture = display_spectrogram(silence, RATE, config=DisplayConfig(scaling=scaling))
-        low, high = figures.color_limits(picture, range_db=60)
-        assert low < high
 
 
 def test_before_and_after_share_axes_and_colours(pictures):
@@ -135,86 +105,10 @@ def test_average_spectrum_names_its_two_lines_and_units(sound):
     assert axis_titles(figure) == ["Frequency (kHz)", "Power density (dB re FS²/Hz)"]
 
 
-def test_png_is_at_print_resolution(pictures):
-    figure = figures.print_picture(pictures["mel"], range_db=70, color_scale="magma", title="Mel")
-    image = Image.open(io.BytesIO(figures.encode_figure(figure, "png")))
-    assert image.size[0] == pytest.approx(180 / 25.4 * 300, abs=2)
-    assert image.info["dpi"][0] == pytest.approx(300, abs=0.5)
-
-
-def test_svg_is_well_formed_and_small(pictures):
-    figure = figures.print_picture(pictures["linear"], range_db=70, color_scale="greys", title="a < b & c")
-    content = figures.encode_figure(figure, "svg")
-    assert ElementTree.fromstring(content).tag.endswith("svg")
-    assert len(content) < 1_000_000  # the picture is one image, not a rectangle per cell
-
-
-def test_boxes_of_events_are_drawn_at_their_time_and_band(pictures):
-    events = [
-        Event(label="gretit1", onset=60.2, offset=60.4, fmin=3000, fmax=5000),
-        Event(label="blackc1", onset=60.5, offset=60.6),
-    ]
-    figure = figures.print_picture(
-        pictures["mel"],
-        range_db=70,
-        color_scale="magma",
-        title="Mel",
-        onset=60.0,
-        events=events,
-        colors={"gretit1": "#E69F00"},
-        labels={"gretit1": "Great Tit"},
-    )
-    axes = figure.axes[0]
-    banded, whole = axes.patches
-    rows = pictures["mel"].rows
-    assert banded.get_x() == 60.2 and banded.get_width() == pytest.approx(0.2)
-    assert np.interp(banded.get_y(), np.arange(len(rows)), rows) == pytest.approx(3000)
-    assert whole.get_height() == pytest.approx(len(rows) - 1)
-    assert [text.get_text() for text in axes.texts] == ["Great Tit", "blackc1"]
-
-
-def test_waveform_and_spectrum_print_with_titles_and_units(sound):
-    wave = figures.print_waveform(sound[:100] - 0.1, sound[:100], duration=1.0, title="Wave", onset=5.0)
-    assert wave.axes[0].get_xlabel() == "Time (s)" and wave.axes[0].get_xlim() == (5.0, 6.0)
-    spectrum = figures.print_spectrum(average_spectrum(sound, RATE, config=DisplayConfig()), title="Spectrum")
-    assert spectrum.axes[0].get_ylabel() == "Power density (dB re FS²/Hz)"
-    assert figures.encode_figure(wave, "png")[:4] == b"\x89PNG"
-
-
-def test_figures_can_be_drawn_in_several_threads_at_once(pictures):
-    def draw(_):
-        figure = figures.print_picture(pictures["mel"], range_db=70, color_scale="magma", title="Mel")
-        return figures.encode_figure(figure, "png")
-
-    with ThreadPoolExecutor(4) as pool:
-        assert len(set(pool.map(draw, range(4)))) == 1
-
-
-def test_other_file_formats_are_refused(sound, pictures):
-    figure = figures.print_picture(pictures["mel"], range_db=70, color_scale="magma", title="Mel")
-    with pytest.raises(ConfigError, match="file format 'pdf': must be 'png' or 'svg'"):
-        figures.encode_figure(figure, "pdf")
-
-
-@pytest.mark.parametrize("color_scale", figures.COLOR_SCALES)
+@pytest.mark.parametrize("color_scale", COLOR_SCALES)
 def test_every_colour_map_works_on_screen_and_in_print(sound, pictures, color_scale):
     assert sound_figure(sound, {"mel": pictures["mel"]}, color_scale=color_scale).data[-1].colorscale
-    assert figures.print_picture(pictures["mel"], range_db=70, color_scale=color_scale, title="Mel").axes
-
-
-def test_a_heat_map_writes_every_value_and_leaves_undefined_cells_empty():
-    figure = figures.print_heat_map(
-        [[0.5, float("nan")], [0.75, 0.125]],
-        rows=["adam", "sgd"],
-        columns=["0.001", "0.01"],
-        row_title="optimizer",
-        column_title="learning rate",
-        value_title="accuracy",
-        title="grid",
-    )
-    axes = figure.axes[0]
-    assert [text.get_text() for text in axes.texts] == ["0.500", "0.750", "0.125"]
-    assert axes.get_xlabel() == "learning rate"
+    assert print_picture(pictures["mel"], range_db=70, color_scale=color_scale, title="Mel").axes
 
 
 def lanes():

@@ -41,7 +41,7 @@ import optuna
 
 from birdcore.config import TrainConfig, from_dict, to_dict
 from birdcore.errors import ConfigError, RunError
-from birdcore.figures import encode_figure, print_heat_map
+from birdcore.print_figures import encode_figure, print_heat_map
 from birdcore.training.loop import fit
 from birdcore.training.run_directory import RunDirectory, replace_atomically
 

@@ -24,15 +24,9 @@ from birdcore.features.spectrogram import (
     cepstrum,
     display_spectrogram,
 )
-from birdcore.figures import (
-    COLOR_SCALES,
-    encode_figure,
-    print_picture,
-    print_spectrum,
-    print_waveform,
-    sound_figure,
-    spectrum_figure,
-)
+from birdcore.figures import sound_figure, spectrum_figure
+from birdcore.picture_axes import COLOR_SCALES
+from birdcore.print_figures import encode_figure, print_picture, print_spectrum, print_waveform
 from birdcore.webapp.recordings import ChosenRecording
 from birdcore.webapp.wording import clock, plain
 
