@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from birdcore.data.ambience import synthesize_background
+from birdcore.data.songs import synthesize_call
 from birdcore.data.soundscape import SoundscapeConfig, mix_soundscape
-from birdcore.data.synthesis import synthesize_background, synthesize_call
 from birdcore.errors import DataError
 from birdcore.events import Event
 

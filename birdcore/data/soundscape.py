@@ -17,12 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import next_fast_len
 
-from birdcore.data.synthesis import (
-    SyntheticCall,
-    energy_box,
-    synthesize_background,
-    synthesize_speech,
-)
+from birdcore.data.ambience import synthesize_background
+from birdcore.data.babble import synthesize_speech
+from birdcore.data.energy_box import energy_box
+from birdcore.data.songs import SyntheticCall
 from birdcore.errors import ConfigError, DataError
 from birdcore.events import Event
 from birdcore.frames import samples_to_seconds, seconds_to_samples

@@ -25,12 +25,13 @@ import soundfile
 from birdcore import __version__
 from birdcore.audio.decode import load_audio
 from birdcore.config import to_dict
+from birdcore.data.ambience import synthesize_background
 from birdcore.data.annotations import UNKNOWN_LABELS
 from birdcore.data.readers import Dataset
 from birdcore.data.readers.zenodo import ANNOTATION_COLUMNS
 from birdcore.data.recordings import Recording
+from birdcore.data.songs import SONGS, synthesize_call
 from birdcore.data.soundscape import Call, RecordedCall, SoundscapeConfig, mix_soundscape
-from birdcore.data.synthesis import SONGS, synthesize_background, synthesize_call
 from birdcore.errors import AudioError, ConfigError, DataError
 from birdcore.events import Event
 from birdcore.export.files import open_replacement, write_text
@@ -51,7 +52,7 @@ class SoundscapeSources:
     ----------
     calls : "isolated" (those that were cut out of their background, so that their boxes are exact), "boxes" (every
         boxed call, of which what sounds outside its band is left out), "recordings" (each labelled recording as one
-        call, as in a folder of cut calls), or "synthetic" (see :mod:`birdcore.data.synthesis`)
+        call, as in a folder of cut calls), or "synthetic" (see :mod:`birdcore.data.songs`)
     synthetic_background : synthesised backgrounds, not the data set's bird-free ones
     species : codes of the species to place; empty for all that there are
     split : "train" (what is not set aside) or "test"

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from birdcore.data.synthesis import synthesize_speech
+from birdcore.data.babble import synthesize_speech
 
 __all__ = ["can_speak", "speech_sample"]
 

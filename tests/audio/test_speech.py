@@ -11,7 +11,7 @@ import pytest
 from birdcore.audio import speech
 from birdcore.audio.decode import load_audio
 from birdcore.audio.speech import find_speech, remove_speech, speech_probabilities
-from birdcore.data.synthesis import synthesize_speech
+from birdcore.data.babble import synthesize_speech
 from birdcore.errors import AudioError, ConfigError
 from birdcore.places import project_root
 

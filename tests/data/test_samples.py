@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from birdcore.data.samples import sample_soundscapes
-from birdcore.data.synthesis import SONGS
+from birdcore.data.songs import SONGS
 from birdcore.errors import DataError
 
 

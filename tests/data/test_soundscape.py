@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from birdcore.data.ambience import synthesize_background
+from birdcore.data.songs import SONGS, synthesize_call
 from birdcore.data.soundscape import (
     RecordedCall,
     SoundscapeConfig,
     band_power,
     mix_soundscape,
 )
-from birdcore.data.synthesis import SONGS, synthesize_background, synthesize_call
 from birdcore.errors import AudioError, ConfigError, DataError
 
 SAMPLE_RATE = 16_000

@@ -8,11 +8,12 @@ import pytest
 import soundfile
 
 from birdcore.config import from_dict
+from birdcore.data.ambience import synthesize_background
 from birdcore.data.readers import read_dataset
 from birdcore.data.readers.zenodo import ANNOTATION_COLUMNS
+from birdcore.data.songs import synthesize_call
 from birdcore.data.soundscape import SoundscapeConfig
 from birdcore.data.soundscape_set import SoundscapeSources, write_soundscapes
-from birdcore.data.synthesis import synthesize_background, synthesize_call
 from birdcore.errors import AudioError, ConfigError, DataError
 
 SAMPLE_RATE = 16_000
