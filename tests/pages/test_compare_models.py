@@ -92,7 +92,7 @@ def test_every_species_somebody_reports_is_in_the_table(second, open_page, uploa
 
 def test_agreement_counts_what_both_know(second, open_page, upload, wav, text_of):
     app = upload(open_page("compare_models"), ("tit.wav", wav))
-    assert app.table[0].value.iloc[0].tolist() == ["crnn and theirs", "2", "yes", "1 of 2", "50 %"]
+    assert app.table[0].value.iloc[0].tolist() == ["crnn and theirs", "2", "yes", "1 of 2 (50 %)"]
     text = text_of(app)
     assert "All of them know 2 classes" in text
     assert "**theirs** does not know 4 of them: Eurasian Blackcap, Little Owl" in text
