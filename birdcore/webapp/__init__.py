@@ -9,9 +9,11 @@
 - :mod:`birdcore.webapp.dataset`: what is wrong with a data set; :mod:`~birdcore.webapp.dataset_contents`: what is in it
 - :mod:`birdcore.webapp.desk`: setting up a training; :mod:`~birdcore.webapp.starting` checks the data and starts it, and
   :mod:`birdcore.webapp.training` is the sidebar's short way to it
-- :mod:`birdcore.webapp.following`: looking on at runs, with :mod:`~birdcore.webapp.best_epoch` for how good one is, and
-  :mod:`~birdcore.webapp.run_comparison` for several; :mod:`~birdcore.webapp.observed` is what both look at
-- :mod:`birdcore.webapp.publishing`: from a run to a model that the app offers, through the gate; earlier versions
+- :mod:`birdcore.webapp.following`: looking on at runs, with :mod:`~birdcore.webapp.run_panel` for one of them,
+  :mod:`~birdcore.webapp.best_epoch` for how good it is, and :mod:`~birdcore.webapp.run_comparison` for several;
+  :mod:`~birdcore.webapp.observed` is what all look at
+- :mod:`birdcore.webapp.publishing`: from a run to a model that the app offers, through the gate;
+  :mod:`~birdcore.webapp.published`: how it was measured, and earlier versions
 - :mod:`birdcore.webapp.cards`: what is known about the models
 """
 
@@ -35,7 +37,7 @@ from birdcore.webapp.desk import (
     show_training_permission,
 )
 from birdcore.webapp.exploration import choose_display, choose_section, load_section, show_pictures
-from birdcore.webapp.following import all_runs, choose_run, choose_view, show_desk, show_no_runs, show_run
+from birdcore.webapp.following import all_runs, choose_run, choose_view, show_desk, show_no_runs
 from birdcore.webapp.models import (
     available_models,
     choose_model,
@@ -44,17 +46,13 @@ from birdcore.webapp.models import (
     show_missing_weights,
     show_unusable_weights,
 )
-from birdcore.webapp.publishing import (
-    choose_publication,
-    choose_publishable_run,
-    may_publish,
-    show_publication,
-    show_published_versions,
-)
+from birdcore.webapp.published import show_published_versions
+from birdcore.webapp.publishing import choose_publication, choose_publishable_run, may_publish, show_publication
 from birdcore.webapp.recordings import choose_recording, chosen_recordings
 from birdcore.webapp.results import show_all_recordings, show_answer, show_results
 from birdcore.webapp.routing import enter_frame, need_frame
 from birdcore.webapp.run_comparison import compare_runs
+from birdcore.webapp.run_panel import show_run
 from birdcore.webapp.training import show_training, show_training_state
 from birdcore.webapp.treatment import show_treatment
 

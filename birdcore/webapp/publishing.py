@@ -1,4 +1,4 @@
-"""Publishing a trained model: measuring it, the gate it must pass, and the versions that it replaces.
+"""Publishing a trained model: from a run to a measurement that is under way, and how that ends.
 
 A publication is a process of its own (:mod:`birdcore.inference.publication`). Nothing about it is kept in the visit, so it
 goes on when the tab is closed, and any tab shows it.
@@ -6,17 +6,11 @@ goes on when the tab is closed, and any tab shows it.
 
 from __future__ import annotations
 
-import functools
-import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from birdcore.errors import BirdcoreError, RunError
@@ -29,16 +23,14 @@ from birdcore.inference.publication import (
     list_publications,
     start_publication,
 )
-from birdcore.models.checkpoint import Weights, find_weights, list_weights
-from birdcore.models.versions import Version, list_versions, restore_version
-from birdcore.places import data_root, resolve_recording, slug, weights_root
-from birdcore.run_figures import reliability_figure
+from birdcore.models.checkpoint import Weights, find_weights
+from birdcore.places import data_root, resolve_recording, slug
 from birdcore.training.observation import ObservedRun
-from birdcore.webapp.cards import figure_rows
 from birdcore.webapp.observed import STATES, observer
+from birdcore.webapp.published import PROBLEM, RESTORED, installed_weights, show_outcome
 from birdcore.webapp.routing import FOLLOW_PAGE, IDENTIFY_PAGE, TRAIN_PAGE
 from birdcore.webapp.starting import training_allowed
-from birdcore.webapp.wording import classes, clock, count, plain
+from birdcore.webapp.wording import classes, clock, plain
 
 __all__ = [
     "PublicationRequest",
@@ -46,7 +38,6 @@ __all__ = [
     "choose_publishable_run",
     "may_publish",
     "show_publication",
-    "show_published_versions",
 ]
 
 logger = logging.getLogger(__name__)
@@ -54,11 +45,8 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
 FALSE_ALARM_PERCENT = 2.0
 LOWEST_PERCENT, HIGHEST_PERCENT = 0.1, 10.0
-DEFAULT_THRESHOLD = 0.5
-TABLE_HEIGHT = 320  # pixels; more species scroll
 
 _RUN = "run"  # also the name in the page's address
-_PROBLEM, _RESTORED = "publication_problem", "publication_restored"
 _ASKED = "publication_asked"
 
 STEPS = {
@@ -69,21 +57,6 @@ STEPS = {
     "gate": "The gate: noise, speech, silence, chance, and the model it replaces",
 }
 """What ``publish`` calls a step → what people call it, in the order in which they come."""
-
-CHECKS = {
-    "noise": "Bird-free recordings",
-    "speech": "Human speech",
-    "silence": "Silence",
-    "skill": "Better than chance",
-    "regression": "No worse than what it replaces",
-}
-
-_MARKS = {
-    True: ":green[:material/check_circle:] **Passed**",
-    False: ":red[:material/cancel:] **Not passed**",
-    None: ":gray[:material/do_not_disturb_on:] **Not asked**",
-}
-_DOUBT = ":orange[:material/check_circle:] **Passed, in doubt**"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +89,7 @@ def may_publish() -> bool:
 
 def choose_publishable_run() -> ObservedRun | None:
     """Let the user choose a run that has ended with weights; None where there is none."""
-    for key, show in ((_PROBLEM, st.error), (_RESTORED, st.success)):
+    for key, show in ((PROBLEM, st.error), (RESTORED, st.success)):
         said = st.session_state.pop(key, None)
         if said:
             show(plain(said))
@@ -256,7 +229,7 @@ def _show_name(name: str) -> bool:
     except BirdcoreError as error:
         st.caption(f":red[:material/error: {plain(str(error))}]")
         return False
-    existing = _installed(name)
+    existing = installed_weights(name)
     if existing is None:
         st.caption(":material/add_circle: A new model.")
         return True
@@ -267,16 +240,12 @@ def _show_name(name: str) -> bool:
     return True
 
 
-def _installed(name: str) -> Weights | None:
-    return next((weights for weights in list_weights() if weights.name == name), None)
-
-
 def _start(request: PublicationRequest) -> None:
     try:
         allowed, reason = training_allowed()  # the button may have been drawn when it still was
         if not allowed:
             raise RunError(reason)
-        existing = _installed(request.name)
+        existing = installed_weights(request.name)
         if existing is not None and existing.is_outside:
             raise RunError(f"{request.name}: was made by others and is not replaced; choose another name")
         run = request.observed
@@ -291,7 +260,7 @@ def _start(request: PublicationRequest) -> None:
         )
     except (BirdcoreError, OSError) as error:
         logger.warning("a model could not be published: %s", error)
-        st.session_state[_PROBLEM] = str(error)
+        st.session_state[PROBLEM] = str(error)
     else:
         st.session_state[_shown_key(run)] = request.name
 
@@ -314,7 +283,7 @@ def show_publication(run: ObservedRun) -> None:
     every = POLL_SECONDS if publication.state == "running" else None
     st.fragment(_progress_panel, run_every=every)(run.name, name, was_running=publication.state == "running")
     if publication.state != "running":
-        _show_outcome(publication)
+        show_outcome(publication)
 
 
 def _progress_panel(run: str, name: str, *, was_running: bool) -> None:
@@ -368,7 +337,7 @@ def _show_end(publication: Publication) -> None:
 
 def _is_installed(publication: Publication) -> bool:
     """Whether what was published is what the app offers by that name, and not what came later or was restored."""
-    installed = _installed(publication.name)
+    installed = installed_weights(publication.name)
     try:
         return installed is not None and installed.facts == find_weights(publication.folder.resolve()).facts
     except BirdcoreError:  # the draft was cleared away
@@ -384,180 +353,3 @@ def _show_log(publication: Publication) -> None:
     if lines:
         with st.expander("What the process printed", icon=":material/terminal:", type="compact"):
             st.code("\n".join(lines[-40:]), language=None, height=240)
-
-
-def _show_outcome(publication: Publication) -> None:
-    try:
-        checks = json.loads((publication.folder / "acceptance.json").read_text(encoding="utf-8"))
-        weights = find_weights(publication.folder.resolve())
-    except (OSError, ValueError, BirdcoreError):  # it ended before there was anything to show
-        return
-    _show_gate(checks)
-    _show_calibration(weights, key=publication.name)
-    _show_figures(weights)
-    card = publication.folder / "README.md"
-    if card.is_file():
-        with st.expander("Model card", icon=":material/description:"):
-            st.markdown(card.read_text(encoding="utf-8"))
-
-
-def _show_gate(checks: Sequence[Mapping[str, Any]]) -> None:
-    st.subheader("The gate")
-    for first in range(0, len(checks), 2):
-        for column, check in zip(st.columns(2), checks[first : first + 2], strict=False):
-            with column.container(border=True, height="stretch"):
-                doubtful = _is_doubtful(check)
-                mark = _DOUBT if doubtful else _MARKS[check["passed"]]
-                st.markdown(f"{mark} · {CHECKS.get(check['name'], plain(check['name']))}")
-                if check["passed"] is not None:
-                    with st.container(horizontal=True, gap="large"):
-                        measured, required = _measured_and_required(check)
-                        st.metric("Measured", measured, width="content")
-                        st.metric("Required", required, width="content")
-                st.caption(plain(check["sentence"]))
-                if doubtful:
-                    st.caption("The interval begins below the limit: so few windows do not prove that it is exceeded.")
-
-
-def _is_doubtful(check: Mapping[str, Any]) -> bool:
-    """Whether more false alarms were counted than may be, too few to prove it: the gate lets that pass."""
-    return bool(check["name"] in ("noise", "speech") and check["passed"] and check["measured"] > check["required"])
-
-
-def _measured_and_required(check: Mapping[str, Any]) -> tuple[str, str]:
-    measured, required = check["measured"], check["required"]
-    if check["name"] in ("noise", "speech"):
-        return f"{100 * measured:.1f} %", f"at most {100 * required:g} %"
-    if check["name"] == "silence":
-        return f"{measured:.2f}", f"below {required:.2f}"
-    return f"{measured:.3f}", f"at least {required:.3f}"
-
-
-def _show_calibration(weights: Weights, *, key: str) -> None:
-    st.subheader("Calibration")
-    found = weights.facts.get("calibration", {})
-    if "temperature" not in found:
-        st.caption(f"Fitted on {plain(str(found.get('fitted_on', 'nothing')))}.")
-        return
-    before, after = found["expected_calibration_error_before"], found["expected_calibration_error_after"]
-    with st.container(horizontal=True, gap="medium"):
-        st.metric("Expected calibration error, before", f"{before:.3f}", width="content")
-        st.metric("After", f"{after:.3f}", width="content")
-        st.metric("Temperature", f"{found['temperature']:.2f}", width="content")
-    st.caption(
-        f"Fitted on {plain(str(found['fitted_on']))}. Isotonic calibration would reach "
-        f"{found['isotonic_calibration_error']:.3f}; it is not used. "
-        "All three were measured on the recordings they were fitted on."
-    )
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.markdown("**Reliability, calibrated**")
-        st.caption("Is what is said with 0.7 right seven times in ten? On the dotted line it would be.")
-        st.plotly_chart(
-            reliability_figure(found["reliability"]),
-            config={"displayModeBar": False},
-            alt=f"Share that is right over the calibrated score; expected calibration error {after:.3f}",
-            key=f"published-reliability-{key}",
-        )
-    with right:
-        st.markdown("**Threshold of each species**")
-        st.caption(
-            f"The best on the held-out recordings. Where it is above {DEFAULT_THRESHOLD:g}, the species needs that much to "
-            "be reported; none needs less, so that noise stays silent."
-        )
-        names = {name.code: name.common or name.code for name in weights.config.class_names}
-        rows = [
-            {"Species": names.get(code, code), "Best": best, "In use": max(best, DEFAULT_THRESHOLD)}
-            for code, best in sorted(found["thresholds"].items(), key=lambda pair: -pair[1])
-        ]
-        number = functools.partial(st.column_config.NumberColumn, format="%.2f", width="small")
-        st.dataframe(
-            pd.DataFrame(rows),
-            hide_index=True,
-            height="auto" if len(rows) < 9 else TABLE_HEIGHT,
-            column_config={"Best": number(), "In use": number()},
-            alt="Threshold of each species, the highest first",
-        )
-
-
-def _show_figures(weights: Weights) -> None:
-    st.subheader("Measured figures")
-    rows = list(figure_rows(weights.facts.get("metrics") or {}))
-    if not rows:
-        st.caption("The data holds no recordings to measure this model on.")
-        return
-    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, alt=f"Measured figures of {weights.name}")
-    if any(row["95 % interval"] for row in rows):
-        st.caption("On the test split, which neither trained nor chose anything. Read the intervals, not the digits.")
-    else:
-        st.caption("On the held-out recordings that chose the best epoch, which flatters them: there is no test split.")
-
-
-def show_published_versions() -> None:
-    """Every published model with its earlier versions, each of which can be restored."""
-    models = {weights.name: list_versions(weights_root() / weights.name) for weights in list_weights()}
-    models = {name: versions for name, versions in models.items() if versions}
-    st.subheader("Earlier versions")
-    if not models:
-        st.caption("None: no model has been replaced yet. What is replaced is kept, and can be restored here.")
-        return
-    for name, versions in models.items():
-        current = _installed(name)
-        with st.expander(f"**{plain(name)}**: {count(len(versions), 'earlier version')}", icon=":material/history:"):
-            if current is not None:
-                st.markdown(f"In use now: {_summary(current)}")
-            for version in versions:
-                _show_version(name, version)
-
-
-def _show_version(name: str, version: Version) -> None:
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**Replaced {_date(version.name)}**  \n{_summary(version.weights)}", width="stretch")
-        if not training_allowed()[0]:
-            return
-        with st.popover("Restore", icon=":material/settings_backup_restore:", key=f"ask-{name}-{version.name}"):
-            st.markdown(
-                f"Bring back this version of **{plain(name)}**? The one in use becomes an earlier version in turn. "
-                "It is offered to everybody at once."
-            )
-            st.button(
-                "Restore this version",
-                icon=":material/settings_backup_restore:",
-                on_click=_restore,
-                args=(name, version.name),
-                key=f"restore-{name}-{version.name}",
-            )
-
-
-def _summary(weights: Weights) -> str:
-    """Its summary and its main figure, the first that was measured."""
-    row = next(figure_rows(weights.facts.get("metrics") or {}), None)
-    parts = [plain(str(weights.facts.get("summary", "")).rstrip(".")) or "no summary"]
-    if row is not None:
-        interval = f" ({row['95 % interval']})" if row["95 % interval"] else ""
-        parts.append(f"{plain(row['Figure'])} {row['Value']}{interval}")
-    return "  \n".join(parts)
-
-
-def _date(version: str) -> str:
-    """``2026-11-21, 10:45 UTC`` from the name of a version."""
-    try:
-        moment = datetime.strptime(version[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        return plain(version)
-    return f"{moment:%Y-%m-%d, %H:%M} UTC"
-
-
-def _restore(name: str, version: str) -> None:
-    try:
-        allowed, reason = training_allowed()
-        if not allowed:
-            raise RunError(reason)
-        if any(one.name == name and one.state == "running" for one in list_publications()):
-            raise RunError(f"{name}: is being published right now; wait until that has ended")
-        restore_version(weights_root() / name, version)
-    except (BirdcoreError, OSError) as error:
-        logger.warning("a version could not be restored: %s", error)
-        st.session_state[_PROBLEM] = str(error)
-    else:
-        st.session_state[_RESTORED] = f"{name}: the version replaced {_date(version)} is back, and the app offers it."

@@ -84,7 +84,7 @@ def test_a_loss_that_is_not_trained_is_not_drawn(open_page, make_run, monkeypatc
     titles = []
     draw = curves_figure
     monkeypatch.setattr(
-        "birdcore.webapp.following.curves_figure",
+        "birdcore.webapp.run_panel.curves_figure",
         lambda curves, *, title, **options: (titles.append(title), draw(curves, title=title, **options))[1],
     )
     run = make_run("night", state="finished")
@@ -122,7 +122,7 @@ def test_pause_continue_and_stop_reach_the_run(open_page, make_run):
 
 def test_a_run_that_ended_can_be_resumed_or_retried(open_page, make_run, monkeypatch):
     asked = []
-    monkeypatch.setattr("birdcore.webapp.following.resume_job", lambda run: asked.append(("resume", run.name)))
+    monkeypatch.setattr("birdcore.webapp.run_panel.resume_job", lambda run: asked.append(("resume", run.name)))
     run = make_run("night", state="failed", message="The *disk* is full.")
     app = open_page("follow_runs")
     assert r"The \*disk\* is full" in app.error[0].value
@@ -132,7 +132,7 @@ def test_a_run_that_ended_can_be_resumed_or_retried(open_page, make_run, monkeyp
     def retry(run):
         return RunDirectory(shutil.copytree(run.path, run.path.with_name("night-2")))
 
-    monkeypatch.setattr("birdcore.webapp.following.retry_job", retry)
+    monkeypatch.setattr("birdcore.webapp.run_panel.retry_job", retry)
     app = open_page("follow_runs")
     button(app, "Retry").click().run()
     assert not app.exception and app.selectbox[0].value == "night-2"

@@ -230,7 +230,8 @@ def test_an_earlier_version_is_restored_and_the_app_notices(app, run, tmp_path):
 
 def test_publishing_and_restoring_are_off_where_other_computers_can_reach_the_app(app, run, tmp_path, monkeypatch):
     install_weights(tmp_path / "runs" / "night" / "weights", tmp_path / "weights" / "crnn")
-    monkeypatch.setattr("birdcore.webapp.publishing.training_allowed", lambda: (False, "Training is off, because."))
+    for module in ("publishing", "published"):
+        monkeypatch.setattr(f"birdcore.webapp.{module}.training_allowed", lambda: (False, "Training is off, because."))
     page = app()
     assert page.info[0].value == "Publishing is off, because."
     assert not {"Measure and publish", "Restore this version"} & {one.label for one in page.button}
