@@ -5,15 +5,13 @@ The audit knows the data; what of it trains and what validates depends on the se
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container
+import dataclasses
 
 from birdcore.config import TrainConfig
-from birdcore.data.annotations import AnnotatedRecording
 from birdcore.data.audit import Audit
 from birdcore.data.checks import DatasetProblem
 from birdcore.data.recordings import Recording
-from birdcore.data.splits import assign_folds, assign_stratified_folds
+from birdcore.data.splits import deal_folds, stand_ins
 
 __all__ = ["find_obstacles", "find_split_problems"]
 
@@ -117,24 +115,15 @@ def _deal(audit: Audit, config: TrainConfig) -> list[tuple[Recording, int]]:
     """
     if audit.dataset.recordings:
         units = [r for r in audit.dataset.recordings if r.split in ("train", "")]
+        learnt = {r.label for r in units}
     else:
-        known = {name.code for name in audit.dataset.class_names}
-        units = [
-            Recording(path=a.path, label=_most_frequent(a, known), group=a.group, recording_id=a.path.name)
-            for a in audit.dataset.annotated
-        ]
-    if not units:
-        return []
-    if config.split == "stratified":
-        folds = assign_stratified_folds(units, num_folds=config.num_folds, seed=0)
-    else:
-        fold_of_group = assign_folds(units, num_folds=config.num_folds, seed=0)
-        folds = [fold_of_group[unit.group] for unit in units]
+        learnt = {name.code for name in audit.dataset.class_names}
+        units = stand_ins(audit.dataset.annotated, learnt)
+    folds = deal_folds(units, split=config.split, num_folds=config.num_folds)
     readable = {file.path for file in audit.files if file.facts}
-    return [(unit, fold) for unit, fold in zip(units, folds, strict=True) if unit.path in readable]
-
-
-def _most_frequent(annotated: AnnotatedRecording, known: Container[str]) -> str:
-    """The species that stands for a recording with boxes; "" where no box names one."""
-    labels = Counter(event.label for event in annotated.events if event.label in known)
-    return max(labels, key=lambda label: (labels[label], label), default="")
+    return [
+        # Birds that nobody could name are dealt like others, but are no species that trains or is measured.
+        (unit if unit.label in learnt else dataclasses.replace(unit, label=""), fold)
+        for unit, fold in zip(units, folds, strict=True)
+        if unit.path in readable
+    ]

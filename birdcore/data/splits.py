@@ -4,10 +4,60 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Collection
+from typing import Literal
 
+from birdcore.data.annotations import AnnotatedRecording
 from birdcore.data.recordings import Recording
 
-__all__ = ["assign_folds", "assign_stratified_folds", "auxiliary_codes"]
+__all__ = [
+    "assign_folds",
+    "assign_stratified_folds",
+    "auxiliary_codes",
+    "deal_folds",
+    "representative_label",
+    "stand_ins",
+]
+
+
+def deal_folds(recordings: list[Recording], *, split: Literal["grouped", "stratified"], num_folds: int) -> list[int]:
+    """Fold of each recording, 0 to num_folds - 1, in their order: those that training, its check and its copies share.
+
+    Parameters
+    ----------
+    recordings : all that may train, also such as cannot be read: without them, others would change their fold
+    split : as in ``TrainConfig``
+    num_folds : 2 or more
+    """
+    if split == "stratified":
+        return assign_stratified_folds(recordings, num_folds=num_folds)
+    fold_of_group = assign_folds(recordings, num_folds=num_folds)
+    return [fold_of_group[recording.group] for recording in recordings]
+
+
+def representative_label(annotated: AnnotatedRecording, codes: Collection[str]) -> str:
+    """The species that stands for a recording with boxes: of those that are learnt, the one with most boxes.
+
+    Parameters
+    ----------
+    codes : of the species that are learnt
+
+    Returns
+    -------
+    its code, the first in the alphabet where several have as many; of the first box where none is learnt, "" without
+    boxes
+    """
+    labels = [event.label for event in annotated.events]
+    learnt = [label for label in labels if label in codes]
+    return max(sorted(set(learnt)), key=learnt.count) if learnt else next(iter(labels), "")
+
+
+def stand_ins(annotated: list[AnnotatedRecording], codes: Collection[str]) -> list[Recording]:
+    """Recordings with boxes as recordings of one species each, as folds are dealt to them; see representative_label."""
+    return [
+        Recording(path=a.path, label=representative_label(a, codes), group=a.group, recording_id=a.path.name)
+        for a in annotated
+    ]
 
 
 def assign_folds(recordings: list[Recording], *, num_folds: int, seed: int = 0) -> dict[str, int]:

@@ -22,8 +22,8 @@ import torch
 from torch import nn
 
 from birdcore.config import TrainConfig, from_dict
-from birdcore.data.recordings import Recording, read_manifest
-from birdcore.data.splits import assign_folds, assign_stratified_folds
+from birdcore.data.recordings import read_manifest
+from birdcore.data.splits import deal_folds
 from birdcore.errors import AudioError, ConfigError, DataError
 from birdcore.inference.engine import Engine, OnnxEngine, WindowLogits, example_pictures, export_network, make_engine
 from birdcore.inference.predictor import Predictor
@@ -110,7 +110,7 @@ def divide_recordings(weights: Weights, manifest: str | Path) -> tuple[list[Path
     settings = weights.facts.get("train_config")
     config = from_dict(TrainConfig, settings, source=f"{weights.name}/config.json") if settings else None
     if config is not None and config.fold >= 0:
-        folds = _folds(recordings, config)
+        folds = deal_folds(recordings, split=config.split, num_folds=config.num_folds)
         held_out = [fold == config.fold for fold in folds]
     else:
         held_out = [number % 2 == 0 for number in range(len(recordings))]
@@ -122,13 +122,6 @@ def divide_recordings(weights: Weights, manifest: str | Path) -> tuple[list[Path
             "calibrate the copy and others to measure it"
         )
     return measure, calibrate
-
-
-def _folds(recordings: list[Recording], config: TrainConfig) -> list[int]:
-    if config.split == "stratified":
-        return assign_stratified_folds(recordings, num_folds=config.num_folds)
-    by_group = assign_folds(recordings, num_folds=config.num_folds)
-    return [by_group[recording.group] for recording in recordings]
 
 
 def quantize(

@@ -19,7 +19,7 @@ from birdcore.data.feature_cache import FeatureCache
 from birdcore.data.readers import Dataset, ManifestTables, read_dataset
 from birdcore.data.recordings import Recording, class_names_of
 from birdcore.data.speech_samples import speech_sample
-from birdcore.data.splits import assign_folds, assign_stratified_folds, auxiliary_codes
+from birdcore.data.splits import auxiliary_codes, deal_folds, representative_label, stand_ins
 from birdcore.data.windows import TrainingSource
 from birdcore.errors import DataError
 from birdcore.events import Event
@@ -84,20 +84,12 @@ def collect_training_data(config: TrainConfig, root: Path, cache: FeatureCache) 
     return _from_labels(config, dataset, cache) if dataset.recordings else _from_boxes(config, dataset, cache)
 
 
-def _folds(config: TrainConfig, recordings: list[Recording]) -> list[int]:
-    """Fold of each recording."""
-    if config.split == "stratified":
-        return assign_stratified_folds(recordings, num_folds=config.num_folds, seed=0)
-    fold_of_group = assign_folds(recordings, num_folds=config.num_folds, seed=0)
-    return [fold_of_group[r.group] for r in recordings]
-
-
 def _from_labels(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> TrainingData:
     """Of recordings labelled with a species; boxes and backgrounds come on top."""
     recordings = [r for r in dataset.recordings if r.split in ("train", "")]
     class_names = class_names_of(recordings)
     known = {name.code for name in class_names}
-    folds = _folds(config, recordings)
+    folds = deal_folds(recordings, split=config.split, num_folds=config.num_folds)
     fold_of_path = {r.path: fold for r, fold in zip(recordings, folds, strict=True)}
     fold_of_recording = {r.recording_id: fold for r, fold in zip(recordings, folds, strict=True)}
     validates = [r for r, fold in zip(recordings, folds, strict=True) if fold == config.fold]
@@ -137,7 +129,7 @@ def _from_labels(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> 
             TrainingSource(
                 mel=mels[a.path],
                 path=a.path,
-                label=_label_of(a, outputs),
+                label=representative_label(a, outputs),
                 events=a.events,
                 isolated=a.is_isolated,
                 frames_known=a.frames_known,
@@ -178,11 +170,7 @@ def _from_boxes(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> T
     outputs = {name.code for name in class_names}
     if not outputs:
         raise DataError(f"{_name(config)}: no box names a species; there is nothing to learn")
-    # Folds are dealt by group; a recording's most frequent species stands for it.
-    stand_ins = [
-        Recording(path=a.path, label=_label_of(a, outputs), group=a.group, recording_id=a.path.name) for a in annotated
-    ]
-    folds = _folds(config, stand_ins)
+    folds = deal_folds(stand_ins(annotated, outputs), split=config.split, num_folds=config.num_folds)
     trains = [a for a, fold in zip(annotated, folds, strict=True) if fold != config.fold]
     validates = [a for a, fold in zip(annotated, folds, strict=True) if fold == config.fold]
     if not trains or (config.fold >= 0 and not validates):
@@ -209,7 +197,7 @@ def _from_boxes(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> T
                 TrainingSource(
                     mel=mels[a.path],
                     path=a.path,
-                    label=_label_of(a, outputs),
+                    label=representative_label(a, outputs),
                     events=events,
                     event_probabilities=_event_probabilities(events, outputs),
                     frames_known=a.frames_known,
@@ -267,12 +255,6 @@ def _labelled(recording: Recording, mel: np.ndarray) -> TrainingSource:
         secondary=recording.secondary_labels,
         weight=recording.weight,
     )
-
-
-def _label_of(annotated: AnnotatedRecording, outputs: set[str]) -> str:
-    """The label that an annotated recording is balanced by: its most frequent species, of those that are learnt."""
-    labels = [event.label for event in annotated.events if event.label in outputs]
-    return max(sorted(set(labels)), key=labels.count) if labels else annotated.events[0].label
 
 
 def _event_probabilities(events: tuple[Event, ...], outputs: set[str]) -> np.ndarray:

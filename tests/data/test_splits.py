@@ -4,9 +4,16 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birdcore.data.annotations import read_annotations
+from birdcore.data.annotations import AnnotatedRecording, read_annotations
 from birdcore.data.recordings import Recording, read_manifest
-from birdcore.data.splits import assign_folds, assign_stratified_folds, auxiliary_codes
+from birdcore.data.splits import (
+    assign_folds,
+    assign_stratified_folds,
+    auxiliary_codes,
+    deal_folds,
+    representative_label,
+)
+from birdcore.events import Event
 
 
 def recording(number, group, label, identity=None):
@@ -64,3 +71,22 @@ def test_auxiliary_species_are_half_and_contain_those_that_must_be(shared_data):
     assert len(chosen) == len({r.label for r in extra}) // 2 == 93
     assert always <= set(chosen)
     assert chosen == auxiliary_codes(list(reversed(extra)), always=always)
+
+
+def test_the_split_of_the_settings_deals_the_folds():
+    recordings = [recording(i, f"g{i // 4}", "ab"[i % 2]) for i in range(24)]
+    by_group = assign_folds(recordings, num_folds=3)
+    assert deal_folds(recordings, split="grouped", num_folds=3) == [by_group[r.group] for r in recordings]
+    assert deal_folds(recordings, split="stratified", num_folds=3) == assign_stratified_folds(recordings, num_folds=3)
+    assert deal_folds([], split="grouped", num_folds=3) == []
+
+
+def test_the_learnt_species_with_most_boxes_stands_for_a_recording():
+    def annotated(*labels):
+        events = tuple(Event(label=label, onset=n, offset=n + 0.5) for n, label in enumerate(labels))
+        return AnnotatedRecording(path=Path("a.wav"), events=events)
+
+    assert representative_label(annotated("b", "a", "b", "????", "????", "????"), {"a", "b"}) == "b"
+    assert representative_label(annotated("b", "c", "a"), {"a", "b"}) == "a"  # as many of both: the alphabet decides
+    assert representative_label(annotated("x", "????"), {"a", "b"}) == "x"
+    assert representative_label(annotated(), {"a"}) == ""

@@ -5,7 +5,11 @@ import pytest
 import soundfile
 
 from birdcore.config import MEL_YAMNET_WIDE, TrainConfig
+from birdcore.data.audit import audit_dataset
 from birdcore.data.feature_cache import FeatureCache
+from birdcore.data.readers import read_dataset
+from birdcore.data.readiness import find_obstacles
+from birdcore.data.splits import deal_folds
 from birdcore.data.windows import TargetGrid, WindowMaker
 from birdcore.errors import DataError
 from birdcore.features.mel import MelSpectrogram
@@ -74,6 +78,34 @@ def test_a_site_is_never_on_both_sides(soundscapes, cache):
         for fold in (0, 1)
     ]
     assert sorted(map(sorted, held_out)) == [["S01"], ["S02"]]
+
+
+def test_the_check_before_the_start_sees_the_folds_that_are_trained(tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("BIRDCORE_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "data"
+    rows = ""
+    # Two species with as many boxes each, and recordings in which no bird could be named.
+    for number, labels in enumerate((["a", "b", "?"], ["b"], ["a"], ["?"], ["b", "a"], ["?", "?"])):
+        for site in range(number + 1):
+            name = f"PER_{number}{site}1_S{number}{site}_20190116_100007Z.flac"
+            write_sound(folder / "soundscape_data" / name, seconds=4.0, seed=10 * number + site)
+            for onset, label in enumerate(labels):
+                rows += f"{name},{onset},{onset + 0.5},1000,2000,{label.replace('?', '????')}\n"
+    (folder / "annotations.csv").write_text(HEADER + rows)
+    dealt = {}
+    for module in ("birdcore.data.readiness", "birdcore.training.sources"):
+
+        def note(recordings, module=module, **settings):
+            folds = deal_folds(recordings, **settings)
+            dealt[module] = {r.path: fold for r, fold in zip(recordings, folds, strict=True)}
+            return folds
+
+        monkeypatch.setattr(f"{module}.deal_folds", note)
+    config = dataclasses.replace(CONFIG, data_format="zenodo")
+    collect_training_data(config, folder, cache)
+    assert find_obstacles(audit_dataset(read_dataset(folder, data_format="zenodo"), folder), config) == []
+    assert len(dealt["birdcore.training.sources"]) == 21
+    assert dealt["birdcore.data.readiness"] == dealt["birdcore.training.sources"]
 
 
 def test_more_folds_than_sites_is_an_error_with_a_remedy(soundscapes, cache):
