@@ -70,7 +70,8 @@ ALLOW_TRAINING = "BIRDCORE_ALLOW_TRAINING"
 _max_active = max_active  # start_job has an argument of that name
 
 _TABLES = ("manifest", "extra_manifest", "background", "strong")
-_PRETRAINED = ("yamnet_file", "imagenet_file")
+_PRETRAINED = ("yamnet_file", "birdnet_file", "imagenet_file")
+_WEIGHTS = ("trunk_weights", "teacher")
 
 
 def enqueue_job(
@@ -196,6 +197,16 @@ def check_paths(config: TrainConfig, data_root: Path) -> None:
         if value and not any(path.is_relative_to(folder) for folder in folders):
             raise ConfigError(
                 f"{name} = {value!r}: leads outside the data folder; give a path relative to {data_root}, inside it"
+            )
+    folders = [*roots, places.weights_root(), places.runs_root()]
+    for name in _WEIGHTS:
+        value = getattr(config, name)
+        # A name is looked up in the folder of weights; a path there and in the working directory.
+        paths = [] if value == Path(value).name != ".." else [places.weights_root() / value, Path(value)]
+        if value and not all(any(path.resolve().is_relative_to(folder) for folder in folders) for path in paths):
+            raise ConfigError(
+                f"{name} = {value!r}: leads outside the folders of weights and runs; give the name of weights, or the "
+                "folder of those of a run"
             )
 
 

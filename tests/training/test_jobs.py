@@ -1,5 +1,6 @@
 """Background jobs, with small programs in place of train.py."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from birdcore.config import TrainConfig
 from birdcore.errors import ConfigError, RunError
 from birdcore.training.jobs import (
     advance_queue,
+    check_paths,
     continue_job,
     delete_job,
     enqueue_job,
@@ -436,6 +438,29 @@ def test_data_and_weights_outside_the_configured_folders_are_refused(root, tmp_p
     with pytest.raises(ConfigError, match=r"yamnet_file.*leads outside"):
         start_job(config, root=root)
     assert list_runs(root) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("birdnet_file", "/etc/passwd"),
+        ("imagenet_file", "../elsewhere/imagenet.safetensors"),
+        ("trunk_weights", "/etc"),
+        ("trunk_weights", ".."),
+        ("trunk_weights", "../elsewhere/crnn"),
+        ("teacher", "/etc"),
+        ("teacher", "../../teacher"),
+    ],
+)
+def test_pretrained_weights_from_elsewhere_are_refused(setting, value, tmp_path):
+    with pytest.raises(ConfigError, match=f"{setting} = .*leads outside"):
+        check_paths(dataclasses.replace(CONFIG, **{setting: value}), tmp_path.resolve())
+
+
+def test_weights_by_name_and_those_of_runs_are_allowed(root, tmp_path):
+    run = RunDirectory.create(root, CONFIG)
+    for value in ("", "crnn", "perch-v2", str(run.path / "weights"), str(places.weights_root() / "crnn")):
+        check_paths(dataclasses.replace(CONFIG, trunk_weights=value, teacher=value), tmp_path.resolve())
 
 
 def test_the_presets_lead_nowhere_outside(root):
