@@ -125,6 +125,8 @@ def class_average_precision(reference: np.ndarray, estimated: np.ndarray) -> flo
 def top1_accuracy(reference: np.ndarray, estimated: np.ndarray) -> float:
     """Share of recordings whose best-scored class is (one of) the right ones.
 
+    A recording without any of the classes, such as a segment in which nothing sings, has no right one and is left out.
+
     Parameters
     ----------
     reference : shape (num_recordings, num_classes), 0 or 1; or shape (num_recordings,), the column of the right class
@@ -132,7 +134,7 @@ def top1_accuracy(reference: np.ndarray, estimated: np.ndarray) -> float:
 
     Returns
     -------
-    In [0, 1]; nan where there are no recordings.
+    In [0, 1]; nan where no recording holds a class.
 
     Raises
     ------
@@ -143,8 +145,10 @@ def top1_accuracy(reference: np.ndarray, estimated: np.ndarray) -> float:
     if reference.ndim == 1:
         reference = _one_hot(reference, np.asarray(estimated))
     reference, estimated = validate(reference, estimated)
-    if not len(reference):
+    labelled = reference.any(axis=1)
+    if not labelled.any():
         return math.nan
+    reference, estimated = reference[labelled], estimated[labelled]
     return float(reference[np.arange(len(reference)), estimated.argmax(axis=1)].mean())
 
 

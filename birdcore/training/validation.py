@@ -17,13 +17,7 @@ from birdcore.training.sources import TrainingData
 __all__ = ["METRICS", "Validation", "recording_logits", "reference_of", "validate"]
 
 
-def _top1(reference: np.ndarray, estimated: np.ndarray) -> float:
-    """Of the rows that hold any class: a segment in which nothing sings has no right answer."""
-    labelled = np.asarray(reference).any(axis=1)
-    return top1_accuracy(reference[labelled], estimated[labelled])
-
-
-METRICS = {"macro_auc": macro_roc_auc, "cmap": class_average_precision, "top1": _top1}
+METRICS = {"macro_auc": macro_roc_auc, "cmap": class_average_precision, "top1": top1_accuracy}
 """Figures of a validation fold: name → function of reference and estimated, both (num_recordings, num_classes)."""
 
 
@@ -89,7 +83,7 @@ def validate(model: nn.Module, features: MelSpectrogram, data: TrainingData, con
         field = np.array([recording.kind == "field" for recording, _ in data.validation])
         figures = {
             **{name: metric(labels, logits) for name, metric in METRICS.items()},
-            "field_top1": _top1(labels[field], logits[field]),
+            "field_top1": top1_accuracy(labels[field], logits[field]),
         }
     if data.validation_backgrounds:
         best = [_window_logits(model, features, mel, config).max(axis=1) for mel in data.validation_backgrounds]

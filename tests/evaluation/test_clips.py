@@ -93,6 +93,12 @@ def test_top1_takes_column_numbers_or_a_reference_array():
     assert top1_accuracy(np.eye(2)[[0, 1, 1]], scores) == pytest.approx(2 / 3)
 
 
+def test_top1_leaves_out_recordings_without_a_class():
+    reference = np.array([[1, 0], [0, 0], [0, 1]])
+    assert top1_accuracy(reference, np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])) == 1.0
+    assert math.isnan(top1_accuracy(np.zeros((3, 2)), np.zeros((3, 2))))
+
+
 def test_top1_of_no_recordings_is_undefined():
     assert math.isnan(top1_accuracy(np.zeros((0, 2)), np.zeros((0, 2))))
 
