@@ -27,10 +27,10 @@ from birdcore.export.files import write_text
 from birdcore.inference.batch import FORMATS, BatchProgress, analyze_files
 from birdcore.inference.publication import record_publication
 from birdcore.inference.report import evaluate_clips, evaluate_localization
+from birdcore.locks import exclusive_lock
 from birdcore.models.checkpoint import DEFAULT_WEIGHTS, find_weights, list_problems, list_weights
 from birdcore.models.versions import finish_installations
 from birdcore.places import data_root, weights_root
-from birdcore.training.locks import exclusive_lock
 
 __all__ = ["main"]
 

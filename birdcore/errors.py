@@ -8,7 +8,7 @@
     ├── DataError           a table, annotation or data set that is not what it should be
     ├── ShapeError          an array or tensor of the wrong shape
     ├── WeightsError        weights that are missing, damaged or made for something else
-    ├── RunError            a training run that cannot start, resume or be read
+    ├── RunError            a run that cannot start, resume or be read, or is under way already
     └── AcceptanceError     a model that may not be published as it is
 
 Messages are written for the user: they name the thing, what was expected and what to do. Pages show ``str(error)``
@@ -52,7 +52,7 @@ class WeightsError(BirdcoreError):
 
 
 class RunError(BirdcoreError):
-    """A training run cannot start, resume or be read."""
+    """A run, of training or over a folder, cannot start, resume or be read, or is under way already."""
 
 
 class AcceptanceError(BirdcoreError):

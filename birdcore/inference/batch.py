@@ -45,6 +45,7 @@ from birdcore.export.raven import RAVEN_SUFFIX, write_raven
 from birdcore.export.table import table_header, table_rows
 from birdcore.inference.events import decode_events
 from birdcore.inference.journal import FileState, Journal, array_text, parse_array
+from birdcore.locks import exclusive_lock
 from birdcore.scores import Scores
 
 if TYPE_CHECKING:
@@ -173,6 +174,8 @@ def analyze_files(
         If a format is unknown.
     DataError
         If no recording is found, or the output folder holds a batch with other settings.
+    RunError
+        If another batch is writing to the output folder right now.
     """
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown:
@@ -195,7 +198,12 @@ def analyze_files(
         )
     root = _common_folder(paths)
     num_analyzed = num_resumed = 0
-    with Journal(output / "journal.jsonl", settings=settings) as journal:
+    output.mkdir(parents=True, exist_ok=True)
+    refusal = f"{output}: another batch is writing there; wait until it has ended, or choose another output folder"
+    with (
+        exclusive_lock(output / ".batch.lock", timeout_seconds=1.0, refusal=refusal),
+        Journal(output / "journal.jsonl", settings=settings) as journal,
+    ):
         for num_done, path in enumerate(map(Path, found)):
             stand = BatchProgress(path=path, num_found=num_found, num_done=num_done, num_failed=len(failures))
             report_progress(stand)

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from birdcore import places
 from birdcore.errors import RunError
+from birdcore.locks import exclusive_lock
 from birdcore.training.failures import describe_exit
-from birdcore.training.locks import exclusive_lock
 from birdcore.training.processes import GROUP_VARIABLES
 from birdcore.training.run_directory import RunDirectory, RunJob, RunStatus, replace_atomically
 

@@ -41,8 +41,8 @@ from typing import Any
 
 from birdcore.config import TrainConfig, from_dict, to_dict
 from birdcore.errors import RunError
+from birdcore.locks import exclusive_lock, is_locked
 from birdcore.training.failures import describe_failure
-from birdcore.training.locks import exclusive_lock, is_locked
 
 __all__ = ["LOST_AFTER_SECONDS", "RunDirectory", "RunJob", "RunStatus", "replace_atomically"]
 

@@ -41,6 +41,7 @@ import optuna
 
 from birdcore.config import TrainConfig, from_dict, to_dict
 from birdcore.errors import ConfigError, RunError
+from birdcore.locks import exclusive_lock
 from birdcore.print_figures import encode_figure, print_heat_map
 from birdcore.training.loop import fit
 from birdcore.training.run_directory import RunDirectory, replace_atomically
@@ -139,12 +140,19 @@ def run_sweep(folder: str | Path, sweep: SweepConfig, *, data_root: Path) -> dic
     Raises
     ------
     RunError
-        If the folder holds another sweep, a trial was asked to stop, or every trial failed.
+        If the folder holds another sweep, another process is at work on it, a trial was asked to stop, or every trial
+        failed.
     DataError
         If the data cannot be used.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    refusal = f"{folder}: another process is at work on this sweep; wait until it has ended"
+    with exclusive_lock(folder / ".sweep.lock", timeout_seconds=1.0, refusal=refusal):
+        return _run(folder, sweep, data_root)
+
+
+def _run(folder: Path, sweep: SweepConfig, data_root: Path) -> dict[str, Any]:
     _claim(folder, sweep)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from birdcore.config import MEL_S0, ClassName, ModelConfig
-from birdcore.errors import AudioError, ConfigError, DataError
+from birdcore.errors import AudioError, ConfigError, DataError, RunError
 from birdcore.export.audacity import read_audacity
 from birdcore.export.raven import read_raven
 from birdcore.export.table import read_table
@@ -320,6 +320,16 @@ class TestFailures:
 
 
 class TestResuming:
+    def test_a_second_batch_leaves_the_first_one_s_folder_alone(self, predictor, recordings, tmp_path):
+        def start_again(stand):
+            if stand.path is not None and stand.fraction == 1.0:
+                with pytest.raises(RunError, match="another batch is writing there"):
+                    analyze_files(ReadingPredictor(), [recordings], output=tmp_path / "out")
+
+        report = analyze_files(predictor, [recordings], output=tmp_path / "out", progress=start_again)
+        assert (report.num_recordings, report.num_analyzed) == (3, 3)
+        assert analyze_files(predictor, [recordings], output=tmp_path / "out").num_resumed == 3
+
     def test_an_interrupted_batch_goes_on_where_it_was(self, predictor, recordings, tmp_path):
         (recordings / "south" / "late.wav").write_text("stop")
         with pytest.raises(KeyboardInterrupt):

@@ -89,6 +89,19 @@ def test_a_folder_holds_one_sweep(tmp_path, fit):
         run_sweep(tmp_path, dataclasses.replace(GRID, metric="cmap"), data_root=tmp_path)
 
 
+def test_a_second_process_leaves_a_sweep_alone(tmp_path, fit, monkeypatch):
+    fake = sweep_module.fit
+
+    def start_again(run, *, data_root):
+        with pytest.raises(RunError, match="another process is at work on this sweep"):
+            run_sweep(tmp_path, GRID, data_root=tmp_path)
+        fake(run, data_root=data_root)
+
+    monkeypatch.setattr(sweep_module, "fit", start_again)
+    report = run_sweep(tmp_path, dataclasses.replace(GRID, search={"optimizer": ["adamw"]}), data_root=tmp_path)
+    assert [trial["state"] for trial in report["trials"]] == ["finished"] and fit == ["trial-000"]
+
+
 def test_a_sweep_whose_trials_all_fail_says_so(tmp_path, fit):
     search = {"optimizer": ["sgd"], "learning_rate": [1e-2]}
     with pytest.raises(RunError, match="all 1 trials failed"):

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from birdcore.errors import RunError
-from birdcore.training.locks import exclusive_lock, is_locked
+from birdcore.locks import exclusive_lock, is_locked
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 HOLD_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
-from birdcore.training.locks import exclusive_lock
+from birdcore.locks import exclusive_lock
 with exclusive_lock(Path(sys.argv[1]), timeout_seconds=1.0, refusal="held"):
     os.kill(os.getpid(), signal.SIGKILL)
 """
