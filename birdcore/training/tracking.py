@@ -66,48 +66,73 @@ class RunTracker:
         for tag, value in figures.items():
             self._writer.add_scalar(tag, value, global_step=epoch)
         self._writer.flush()
+        what = f"did not take the figures of epoch {epoch}"
         if self._wandb_run is not None:
-            self._wandb_run.log(figures, step=epoch)
+            with self._forgiving("wandb", what):
+                self._wandb_run.log(figures, step=epoch)
         if self._mlflow_open:
-            mlflow = self._services["mlflow"]
-            try:
-                mlflow.log_metrics(figures, step=epoch)
-            except mlflow.exceptions.MlflowException as error:  # its server is away; the training is not to end for it
-                logger.warning("MLflow did not take the figures of epoch %d: %s", epoch, error)
+            with self._forgiving("mlflow", what):
+                self._services["mlflow"].log_metrics(figures, step=epoch)
 
     def close(self, *, failed: bool) -> None:
-        """End what was opened; the services show the run as failed or finished."""
+        """End what was opened; the services show the run as failed or finished.
+
+        How the training ended stays as it is, whether or not they hear of it.
+        """
         if self._writer is not None:
-            self._writer.close()
+            with self._forgiving("tensorboard", "could not be closed"):
+                self._writer.close()
         if self._wandb_run is not None:
-            self._wandb_run.finish(exit_code=int(failed))
+            with self._forgiving("wandb", "was not told of the end"):
+                self._wandb_run.finish(exit_code=int(failed))
         if self._mlflow_open:
-            self._services["mlflow"].end_run("FAILED" if failed else "FINISHED")
+            with self._forgiving("mlflow", "was not told of the end"):
+                self._services["mlflow"].end_run("FAILED" if failed else "FINISHED")
 
     def _open_services(self) -> None:
         """Begin the run at the services, or go on with the one that was begun before a resume."""
-        settings = to_dict(self.run.config)
         known = self._read_identities()
-        if wandb := self._services.get("wandb"):
-            self._wandb_run = wandb.init(
-                project=PROJECT,
-                name=self.run.name,
-                id=known.setdefault("wandb", secrets.token_hex(8)),
-                resume="allow",
-                dir=str(self.run.path),
-                config=settings,
-            )
-        if mlflow := self._services.get("mlflow"):
-            mlflow.set_experiment(PROJECT)
-            begun = known.get("mlflow")
-            active = mlflow.start_run(run_id=begun, run_name=None if begun else self.run.name)
-            self._mlflow_open = True
-            if not begun:
-                mlflow.log_params({key: str(value)[:_LONGEST_PARAMETER] for key, value in settings.items()})
-            known["mlflow"] = active.info.run_id
+        for name, begin in (("wandb", self._begin_wandb), ("mlflow", self._begin_mlflow)):
+            if name in self._services:
+                with self._forgiving(name, "takes no figures of this run"):
+                    begin(known)
         if known:
             text = json.dumps(known) + "\n"
             replace_atomically(self._identities, lambda file: file.write_text(text, encoding="utf-8"))
+
+    def _begin_wandb(self, known: dict[str, str]) -> None:
+        self._wandb_run = self._services["wandb"].init(
+            project=PROJECT,
+            name=self.run.name,
+            id=known.setdefault("wandb", secrets.token_hex(8)),
+            resume="allow",
+            dir=str(self.run.path),
+            config=to_dict(self.run.config),
+        )
+
+    def _begin_mlflow(self, known: dict[str, str]) -> None:
+        mlflow = self._services["mlflow"]
+        mlflow.set_experiment(PROJECT)
+        begun = known.get("mlflow")
+        active = mlflow.start_run(run_id=begun, run_name=None if begun else self.run.name)
+        self._mlflow_open = True
+        known["mlflow"] = active.info.run_id
+        if not begun:
+            settings = to_dict(self.run.config)
+            mlflow.log_params({key: str(value)[:_LONGEST_PARAMETER] for key, value in settings.items()})
+
+    @contextlib.contextmanager
+    def _forgiving(self, name: str, what: str) -> Iterator[None]:
+        """Warn where a service fails, such as when its server is away: the training is not to end for it."""
+        errors: list[type[Exception]] = [OSError]
+        if name == "wandb":
+            errors.append(self._services[name].errors.Error)
+        elif name == "mlflow":
+            errors.append(self._services[name].exceptions.MlflowException)
+        try:
+            yield
+        except tuple(errors) as error:
+            logger.warning("%s %s: %s", name, what, error)
 
     def _read_identities(self) -> dict[str, str]:
         try:
@@ -134,8 +159,7 @@ def tracked(run: RunDirectory) -> Iterator[RunTracker]:
     try:
         yield tracker
     except BaseException:
-        with contextlib.suppress(OSError):  # a full disk, which is being reported already
-            tracker.close(failed=True)
+        tracker.close(failed=True)
         raise
     tracker.close(failed=False)
 

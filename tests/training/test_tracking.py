@@ -76,7 +76,10 @@ def test_weights_and_biases_goes_on_with_the_same_run_after_a_resume(run, monkey
             calls.append(exit_code)
 
     begun = []
-    double = types.SimpleNamespace(init=lambda **options: begun.append(options) or WandbRun())
+    double = types.SimpleNamespace(
+        init=lambda **options: begun.append(options) or WandbRun(),
+        errors=types.SimpleNamespace(Error=RuntimeError),
+    )
     monkeypatch.setitem(importlib.sys.modules, "wandb", double)
     monkeypatch.setenv(TRACK, "wandb")
     with pytest.raises(KeyboardInterrupt), tracked(run) as tracker:
@@ -122,3 +125,54 @@ def test_mlflow_is_resumed_and_its_absence_later_does_not_end_the_training(run, 
     first = ["birdcore", (None, "night"), "crnn", (1, 0.5), "FINISHED"]
     assert calls == [*first, "birdcore", ("id-1", None), (3, 0.7), "FINISHED"]
     assert "no route to host" in caplog.text
+
+
+class Away:
+    """A service whose server is away from some call on: ``wandb`` and ``mlflow`` in one."""
+
+    class Error(Exception):
+        pass
+
+    def __init__(self, *failing):
+        self.failing = failing
+        self.errors = self.exceptions = types.SimpleNamespace(Error=self.Error, MlflowException=self.Error)
+        self.info = types.SimpleNamespace(run_id="id-1")
+        self.calls = []
+
+    def __getattr__(self, name):
+        def call(*_, **__):
+            self.calls.append(name)
+            if name in self.failing:
+                raise self.Error(f"no route to host for {name}")
+            return self
+
+        return call
+
+
+@pytest.mark.parametrize(
+    ("name", "failing"),
+    [
+        *(("wandb", call) for call in ("init", "log", "finish")),
+        *(("mlflow", call) for call in ("set_experiment", "start_run", "log_params", "log_metrics", "end_run")),
+    ],
+)
+def test_a_training_does_not_end_with_a_service_that_is_away(run, monkeypatch, caplog, name, failing):
+    service = Away(failing)
+    monkeypatch.setitem(importlib.sys.modules, name, service)
+    monkeypatch.setenv(TRACK, name)
+    with tracked(run) as tracker:
+        tracker.log(row(1, macro_auc=0.5))
+        tracker.log(row(2, macro_auc=0.6))
+    assert f"no route to host for {failing}" in caplog.text
+    assert [step for step, _ in events(run)["validation/macro_auc"]] == [1, 2]
+    if failing in ("init", "set_experiment", "start_run"):
+        assert service.calls[-1] == failing  # nothing is sent to a run that was not begun
+
+
+@pytest.mark.parametrize(("name", "failing"), [("wandb", "finish"), ("mlflow", "end_run")])
+def test_why_a_training_failed_is_not_hidden_by_a_service_that_is_away(run, monkeypatch, name, failing):
+    monkeypatch.setitem(importlib.sys.modules, name, Away(failing))
+    monkeypatch.setenv(TRACK, name)
+    with pytest.raises(ValueError, match="the true reason"), tracked(run) as tracker:
+        tracker.log(row(1))
+        raise ValueError("the true reason")
