@@ -11,7 +11,15 @@ from birdcore.config import ClassName
 from birdcore.data.table import TableRow, read_table
 from birdcore.errors import DataError
 
-__all__ = ["Recording", "class_names_of", "rating_weight", "read_backgrounds", "read_manifest", "split_of"]
+__all__ = [
+    "Recording",
+    "class_names_of",
+    "licence_name",
+    "rating_weight",
+    "read_backgrounds",
+    "read_manifest",
+    "split_of",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +211,18 @@ def class_names_of(recordings: list[Recording]) -> tuple[ClassName, ...]:
                 ),
             )
     return tuple(names[code] for code in sorted(names))
+
+
+def licence_name(licence: str) -> str:
+    """Short name of a licence that is given by its address; another text is left as it is.
+
+    >>> licence_name("http://creativecommons.org/licenses/by-nc-sa/4.0/")
+    'CC BY-NC-SA 4.0'
+    """
+    address = re.search(r"creativecommons\.org/(?:licenses|publicdomain)/([a-z+-]+)/(\d\.\d)", licence)
+    if not address:
+        return licence
+    return "CC0 1.0" if address[1] == "zero" else f"CC {address[1].upper()} {address[2]}"
 
 
 def split_of(identity: str) -> str:

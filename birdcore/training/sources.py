@@ -6,6 +6,7 @@ Who is trained on, who validates, who stays unheard.
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from birdcore.config import MEL_PRESETS, ClassName, TrainConfig
 from birdcore.data.annotations import LONGEST_EVENT_SECONDS, UNKNOWN_LABELS, AnnotatedRecording, cap_events
 from birdcore.data.feature_cache import FeatureCache
 from birdcore.data.readers import Dataset, ManifestTables, read_dataset
-from birdcore.data.recordings import Recording, class_names_of
+from birdcore.data.recordings import Recording, class_names_of, licence_name
 from birdcore.data.speech_samples import speech_sample
 from birdcore.data.splits import auxiliary_codes, deal_folds, representative_label, stand_ins
 from birdcore.data.windows import TrainingSource
@@ -32,6 +33,9 @@ logger = logging.getLogger(__name__)
 SEGMENT_WINDOWS = 4
 """Annotated soundscapes are validated in segments of so many windows (20 s at windows of 5 s), about as long as a
 recording of a single bird: for a whole hour, every species of the site would be present."""
+
+MOST_LICENCES = 8
+"""So many licences are named in a run's record."""
 
 SHORTEST_HEARD_SECONDS = 0.1
 """A segment holds a species if this much of a box, or half of it, lies in the segment, as in training windows."""
@@ -156,7 +160,7 @@ def _from_labels(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> 
             "annotated_boxes": sum(len(a.events) for a in annotated),
             "backgrounds": sum(b.split == "train" for b in backgrounds),
             "synthesised_voices": config.speech,
-            "licences": _licences(config, [*trains, *others]),
+            "licences": _licences([*trains, *others]),
         },
     )
 
@@ -332,12 +336,13 @@ def _log_padded(mels: dict[Path, np.ndarray], config: TrainConfig) -> None:
         )
 
 
-def _licences(config: TrainConfig, recordings: list[Recording]) -> str:
-    """Under what the recordings stand, most frequent first."""
-    if config.data_format == "manifest":
-        return "per recording, mostly Creative Commons BY-NC-SA, BY-NC-ND or unstated: non-commercial use only"
-    counts = Counter(r.licence or "unstated" for r in recordings)
-    return "; ".join(f"{licence} ({count})" for licence, count in counts.most_common(8))
+def _licences(recordings: list[Recording]) -> str:
+    """Under what the recordings stand, as their table says, most frequent first; remarks in brackets are left out."""
+    names = (licence_name(re.sub(r"\s*\(.*\)$", "", r.licence.strip(), flags=re.DOTALL)) for r in recordings)
+    counts = Counter(name or "unstated" for name in names).most_common()
+    further = sum(count for _, count in counts[MOST_LICENCES:])
+    counted = [*counts[:MOST_LICENCES], *([("others", further)] if further else [])]
+    return "; ".join(f"{name} ({count})" for name, count in counted)
 
 
 def _fold_of(annotated: AnnotatedRecording, by_path: dict[Path, int], by_recording: dict[str, int]) -> int | None:

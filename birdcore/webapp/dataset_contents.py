@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ from birdcore.audio.decode import load_audio
 from birdcore.data.annotations import UNKNOWN_LABELS
 from birdcore.data.audit import Audit
 from birdcore.data.checks import AuditedFile, ClassSummary
+from birdcore.data.recordings import licence_name
 from birdcore.dataset_figures import (
     NamedCounts,
     band_figure,
@@ -141,7 +141,7 @@ def _show_origin(audit: Audit) -> None:
             kinds = Counter(recording.animal_class or "not stated" for recording in recordings)
             _draw("Recordings per kind of animal", share_figure(kinds, title="Recordings", others="other kinds"))
     with right:
-        licences = Counter(_licence_name(file.licence) for file in audit.files)
+        licences = Counter(licence_name(file.licence) or "not stated" for file in audit.files)
         _draw("Licences", share_figure(licences, title="Files", others="other licences"))
         if recordings:
             species = Counter(s.animal_class or "not stated" for s in audit.classes if s.num_recordings)
@@ -151,14 +151,6 @@ def _show_origin(audit: Audit) -> None:
         _draw("Ratings", share_figure(ratings, title="Recordings", others="other ratings"))
     else:
         st.caption("No recording of this data set has a rating.")
-
-
-def _licence_name(licence: str) -> str:
-    """``CC BY-NC-SA 4.0`` for its address, however that is written."""
-    address = re.search(r"creativecommons\.org/(?:licenses|publicdomain)/([a-z+-]+)/(\d\.\d)", licence)
-    if address:
-        return "CC0 1.0" if address[1] == "zero" else f"CC {address[1].upper()} {address[2]}"
-    return licence or "not stated"
 
 
 def _show_boxes(audit: Audit) -> None:

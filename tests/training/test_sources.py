@@ -175,6 +175,24 @@ def test_a_stratified_split_parts_groups_and_a_grouped_one_does_not(birdclef, ca
     assert shared_groups("stratified") != set()
 
 
+def test_the_record_counts_the_licences_that_the_table_states(tmp_path, cache):
+    stated = {
+        "http://creativecommons.org/licenses/by-nc-sa/4.0/": 3,
+        "": 2,
+        "unknown (flashcard app asset)": 1,
+        "CC0 (see the site)": 1,
+    }
+    rows = ["path,species_code,licence"]
+    for licence, count in stated.items():
+        for number in range(count):
+            name = f"{len(rows)}.wav"
+            write_sound(tmp_path / "data" / name, seed=len(rows))
+            rows.append(f"{name},{'ab'[number % 2]},{licence}")
+    (tmp_path / "data" / "manifest.csv").write_text("\n".join(rows) + "\n")
+    data = collect_training_data(dataclasses.replace(CONFIG, fold=-1), tmp_path / "data", cache)
+    assert data.provenance["licences"] == "CC BY-NC-SA 4.0 (3); unstated (2); unknown (1); CC0 (1)"
+
+
 def test_a_folder_per_species_is_enough(tmp_path, cache):
     for number in range(4):
         write_sound(tmp_path / "data" / ("low", "high")[number % 2] / f"{number}.wav", seed=number)
