@@ -449,7 +449,7 @@ class TrainConfig:
     localization_weight : weight of the frame and time-frequency losses
     pos_weight_cap : cap of the automatic, square-root-damped positive weights (and of the class weights)
     patience : epochs without a better validation macro AUC after which training stops; 0 never stops early
-    seed, precision, devices, num_workers : how it runs
+    seed, precision, devices : how it runs
     checkpoint_seconds : seconds between checkpoints within an epoch; one at the end of each epoch comes anyway
     """
 
@@ -507,7 +507,6 @@ class TrainConfig:
     seed: int = 0
     precision: str = "32-true"
     devices: int = 1
-    num_workers: int = 0
     checkpoint_seconds: float = 300.0
 
     def __post_init__(self) -> None:
@@ -520,7 +519,7 @@ class TrainConfig:
         for name in ("mixup", "noise", "recording_noise", "twins", "cut_out", "label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must be between 0 and 1")
-        for name in ("weight_decay", "warmup_epochs", "patience", "num_workers", "spec_augment", "teacher_weight"):
+        for name in ("weight_decay", "warmup_epochs", "patience", "spec_augment", "teacher_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must be at least 0")
         if self.checkpoint_seconds < 0:
@@ -531,6 +530,9 @@ class TrainConfig:
             raise ConfigError(f"features = {self.features!r}: unknown; one of {', '.join(MEL_PRESETS)}")
         _check_treatments(self.treatments)
 
+
+RETIRED_SETTINGS = frozenset({"num_workers"})
+"""Of TrainConfig, once: they did nothing. Settings that old runs and weights keep may name them."""
 
 TREATMENTS = ("denoise", "remove_speech", "normalize_rms")
 """Waveform treatments by name. None moves anything in time: what is removed becomes silence."""
@@ -588,6 +590,8 @@ def from_dict(kind: type, values: dict[str, Any], *, source: str = "config") -> 
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{source}: expected a table of settings, got {type(values).__name__}")
+    if kind is TrainConfig:
+        values = {name: value for name, value in values.items() if name not in RETIRED_SETTINGS}
     fields = {f.name: f for f in dataclasses.fields(kind)}
     unknown = sorted(set(values) - set(fields))
     if unknown:

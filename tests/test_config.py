@@ -56,6 +56,12 @@ def test_an_unknown_setting_is_named_with_its_file():
         from_dict(TrainConfig, {**to_dict(TRAIN), "epoch": 3}, source="my.toml")
 
 
+def test_settings_of_old_runs_that_did_nothing_are_passed_over():
+    assert from_dict(TrainConfig, {**to_dict(TRAIN), "num_workers": 0}) == TRAIN
+    with pytest.raises(ConfigError, match="unknown setting 'num_worker'"):
+        from_dict(TrainConfig, {**to_dict(TRAIN), "num_worker": 0})
+
+
 def test_a_missing_setting_is_named():
     with pytest.raises(ConfigError, match="setting 'features' is missing"):
         from_dict(TrainConfig, {"architecture": "crnn"})

@@ -176,11 +176,12 @@ def _run(folder: Path, sweep: SweepConfig, data_root: Path) -> dict[str, Any]:
 
 def _claim(folder: Path, sweep: SweepConfig) -> None:
     """Note what is tried in this folder; another sweep there would mix two questions."""
-    wanted = to_dict(sweep)
     noted = folder / "config.sweep.json"
     if not noted.is_file():
-        _write(noted, json.dumps(wanted, indent=1) + "\n")
-    elif json.loads(noted.read_text(encoding="utf-8")) != wanted:
+        _write(noted, json.dumps(to_dict(sweep), indent=1) + "\n")
+        return
+    theirs = from_dict(SweepConfig, json.loads(noted.read_text(encoding="utf-8")), source=str(noted))
+    if to_dict(theirs) != to_dict(sweep):
         raise RunError(f"{folder}: holds another sweep; choose another --run")
 
 

@@ -89,6 +89,16 @@ def test_a_folder_holds_one_sweep(tmp_path, fit):
         run_sweep(tmp_path, dataclasses.replace(GRID, metric="cmap"), data_root=tmp_path)
 
 
+def test_a_sweep_from_before_a_setting_was_retired_goes_on(tmp_path, fit):
+    run_sweep(tmp_path, GRID, data_root=tmp_path)
+    noted = tmp_path / "config.sweep.json"
+    content = json.loads(noted.read_text())
+    content["base"]["num_workers"] = 0
+    noted.write_text(json.dumps(content))
+    fit.clear()
+    assert len(run_sweep(tmp_path, GRID, data_root=tmp_path)["trials"]) == 4 and fit == []
+
+
 def test_a_second_process_leaves_a_sweep_alone(tmp_path, fit, monkeypatch):
     fake = sweep_module.fit
 
