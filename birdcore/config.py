@@ -378,6 +378,10 @@ class ModelConfig:
             raise ConfigError(f"class_names: code {next(c for c in codes if codes.count(c) > 1)!r} appears twice")
         if self.window_seconds <= 0:
             raise ConfigError(f"window_seconds {self.window_seconds}: must be above 0")
+        if not 0 < self.threshold < 1:
+            raise ConfigError(f"threshold = {self.threshold}: must be between 0 and 1")
+        if not 0 < self.temperature < math.inf:
+            raise ConfigError(f"temperature = {self.temperature}: must be above 0")
         if self.class_biases and len(self.class_biases) != len(codes):
             raise ConfigError(f"class_biases: {len(self.class_biases)} of them for {len(codes)} classes")
         _check_treatments(self.treatments)
@@ -619,8 +623,11 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{where} = {value!r}: must be a list")
-        inner = arguments[0]
-        return tuple(_convert(item, inner, where) for item in value)
+        # tuple[int, ...] is of any length, tuple[int, int] of two.
+        hints = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(value) != len(hints):
+            raise ConfigError(f"{where} = {value!r}: must be a list of {len(hints)}")
+        return tuple(_convert(item, inner, where) for item, inner in zip(value, hints, strict=True))
     if origin is dict:
         if not isinstance(value, dict):
             raise ConfigError(f"{where} = {value!r}: must be a table of settings")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 from hypothesis import given, settings
@@ -37,7 +38,7 @@ def test_a_config_survives_json(config):
     options=st.dictionaries(
         st.text(max_size=8), st.integers() | st.text(max_size=8) | st.lists(st.booleans(), max_size=3)
     ),
-    threshold=st.floats(0, 1),
+    threshold=st.floats(0, 1, exclude_min=True, exclude_max=True),
     num_auxiliary=st.integers(0, 500),
 )
 def test_any_model_settings_survive_json(options, threshold, num_auxiliary):
@@ -97,6 +98,13 @@ def test_a_wrong_training_setting_is_refused(name, value, message):
         from_dict(TrainConfig, {**to_dict(TRAIN), name: value})
 
 
+def test_a_list_has_as_many_items_as_it_needs():
+    features = next(mel for mel in MEL_PRESETS.values() if mel.resize)
+    with pytest.raises(ConfigError, match=r"resize = \[256\]: must be a list of 2"):
+        from_dict(MelConfig, {**to_dict(features), "resize": [256]})
+    assert from_dict(MelConfig, {**to_dict(features), "resize": [256, 128]}).resize == (256, 128)
+
+
 def test_a_whole_number_is_taken_for_a_decimal_one():
     assert from_dict(TrainConfig, {**to_dict(TRAIN), "window_seconds": 10}).window_seconds == 10.0
 
@@ -153,6 +161,10 @@ def test_the_presets_are_as_published():
         ({"class_names": ()}, "needs at least one class"),
         ({"class_names": (WREN, GREAT_TIT, WREN)}, "code 'winwre4' appears twice"),
         ({"window_seconds": 0.0}, "window_seconds 0"),
+        ({"threshold": 7.0}, "threshold = 7"),
+        ({"threshold": math.nan}, "threshold = nan"),
+        ({"temperature": 0.0}, "temperature = 0"),
+        ({"temperature": math.inf}, "temperature = inf"),
     ],
 )
 def test_an_impossible_model_is_refused(changes, message):
