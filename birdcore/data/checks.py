@@ -247,11 +247,7 @@ def _unusable_files(files: Sequence[AuditedFile]) -> Iterator[DatasetProblem]:
     yield from _problem(
         "damaged",
         "warning",
-        (
-            f"{file.name}: {file.facts.fault.removeprefix(f'{file.path.name}: ')}"
-            for file in readable
-            if file.facts.fault
-        ),
+        (f"{file.name}: {file.facts.fault}" for file in readable if file.facts.fault),
         title=lambda count: f"{_number(count, 'file breaks', 'files break')} off before its announced end",
         remedy="Copy or download them again. What can be read of them is used.",
     )

@@ -26,7 +26,7 @@ __all__ = ["SoundFacts", "inspect_sound", "inspect_sounds"]
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1  # of the cached files; a change of what is measured makes it a new one
+_FORMAT = 2  # of the cached files; a change of what is measured makes it a new one
 _FULL_SCALE = 0.999  # a sample this loud was most likely louder
 _SILENT_DB = -200.0  # stands for the logarithm of nothing
 
@@ -158,7 +158,8 @@ def _measure(path: Path, digest: str) -> SoundFacts:
         peak_db=_decibels(levels.peak),
         rms_db=_decibels((levels.energy / levels.num_samples) ** 0.5),
         clipped_share=levels.num_clipped / levels.num_samples,
-        fault=stream.fault,
+        # Without the name: the same content is remembered under any.
+        fault=stream.fault and stream.fault.removeprefix(f"{path.name}: "),
         fingerprint=fingerprint,
     )
 

@@ -84,7 +84,15 @@ def test_a_file_that_breaks_off_is_used_up_to_there(make_sound):
     path.write_bytes(path.read_bytes()[: RATE * 2])
     facts = inspect_sound(path)
     assert facts.duration == pytest.approx(1.0, abs=0.01) and "breaks off" not in facts.fault
-    assert "cut.wav" in facts.fault
+    assert facts.fault.startswith("is damaged or was cut off")
+
+
+def test_a_fault_is_told_without_the_name_of_whichever_file_had_it_first(make_sound, tmp_path):
+    path = make_sound("first.wav", noise(3.0))
+    path.write_bytes(path.read_bytes()[: RATE * 2])
+    (tmp_path / "second.wav").write_bytes(path.read_bytes())
+    assert inspect_sound(path).fault == inspect_sound(tmp_path / "second.wav").fault
+    assert "first.wav" not in inspect_sound(tmp_path / "second.wav").fault
 
 
 def test_what_cannot_be_read_is_an_answer_and_not_the_end(make_sound, tmp_path):
