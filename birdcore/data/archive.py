@@ -7,6 +7,7 @@ are checked before anything is written, and bytes are counted while they are.
 from __future__ import annotations
 
 import contextlib
+import lzma
 import os
 import re
 import secrets
@@ -125,7 +126,7 @@ def unpack_dataset(
                 folder = _move_into_place(target, root / stem)
             finally:
                 shutil.rmtree(target, ignore_errors=True)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError) as error:
         raise DataError(f"{name}: cannot be read as a ZIP archive ({error}); did the upload finish?") from error
     except OSError as error:
         raise DataError(f"{name}: cannot be unpacked into {root} ({error.strerror or error})") from error
