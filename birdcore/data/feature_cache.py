@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from birdcore.audio.decode import load_audio, open_audio, probe_audio
 from birdcore.audio.treatment import treat, treat_blocks
 from birdcore.config import to_dict
 from birdcore.errors import AudioError
+from birdcore.export.files import replacement_path
 from birdcore.features.mel import MelSpectrogram, MelStream
 from birdcore.places import cache_root
 
@@ -116,10 +115,8 @@ class FeatureCache:
         if not self._writable:
             return
         try:
-            stored.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=stored.parent, suffix=".part", delete=False) as file:
+            with replacement_path(stored) as part, part.open("wb") as file:
                 np.save(file, mel, allow_pickle=False)
-            os.replace(file.name, stored)
         except OSError as error:
             self._writable = False
             logger.warning(

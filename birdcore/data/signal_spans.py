@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy as np
 
 from birdcore.audio.extraction import signal_mask, signal_spans
 from birdcore.audio.spans import complement_spans
+from birdcore.export.files import write_text
 from birdcore.frames import frames_to_seconds
 
 __all__ = ["SignalSpans", "find_signal_spans", "mask_signal"]
@@ -116,8 +115,6 @@ def _read(path: Path, facts: dict[str, object]) -> SignalSpans | None:
 
 def _write(path: Path, content: dict[str, object]) -> None:
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-            json.dump(content, file)
-        os.replace(file.name, path)
+        write_text(path, json.dumps(content))
     except OSError as error:
         logger.debug("%s: signal spans are not stored (%s)", path.name, error)

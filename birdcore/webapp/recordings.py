@@ -7,8 +7,7 @@ is then replaced by an empty one, which frees the copy it held in memory. All pa
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,17 +68,17 @@ def spool(stream: BinaryIO, name: str) -> ChosenRecording:
     folder.mkdir(parents=True, exist_ok=True)
     _forget_old(folder)
     digest = hashlib.sha256()
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
-        try:
+    part = folder / f"{secrets.token_hex(16)}.part"
+    try:
+        with part.open("wb") as file:
             while block := stream.read(_BLOCK_BYTES):
                 digest.update(block)
                 file.write(block)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    suffix = Path(name).suffix.lower()
-    path = folder / f"{digest.hexdigest()}{suffix if suffix in AUDIO_SUFFIXES else ''}"
-    os.replace(file.name, path)
+        suffix = Path(name).suffix.lower()
+        path = folder / f"{digest.hexdigest()}{suffix if suffix in AUDIO_SUFFIXES else ''}"
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return ChosenRecording(key=digest.hexdigest(), name=name, path=path)
 
 

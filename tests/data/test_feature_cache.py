@@ -10,6 +10,7 @@ from birdcore.audio.treatment import treat
 from birdcore.config import MEL_YAMNET, MEL_YAMNET_WIDE
 from birdcore.data import feature_cache
 from birdcore.data.feature_cache import FeatureCache
+from birdcore.data.signal_spans import find_signal_spans
 from birdcore.errors import AudioError
 from birdcore.features.mel import MelSpectrogram
 
@@ -31,6 +32,25 @@ def test_spectrograms_are_computed_once_and_read_back(recording, tmp_path):
     (stored,) = (tmp_path / "cache").rglob("*.npy")
     np.save(stored, first + 1)
     assert np.array_equal(cache.mel(recording), first + 1)
+
+
+def test_a_full_disk_leaves_nothing_half_written(recording, tmp_path, monkeypatch, caplog):
+    def run_full(file, *_, **__):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    cache = FeatureCache(MelSpectrogram(MEL_YAMNET_WIDE), root=tmp_path / "cache")
+    monkeypatch.setattr(np, "save", run_full)
+    assert cache.mel(recording).shape[1] == 80
+    assert "No space left" in caplog.text and list(cache.folder.iterdir()) == []
+
+
+def test_entries_can_be_read_by_those_who_share_the_cache(recording, tmp_path):
+    cache = FeatureCache(MelSpectrogram(MEL_YAMNET_WIDE), root=tmp_path / "cache")
+    find_signal_spans(cache.mel(recording), frame_seconds=0.01)
+    (tmp_path / "plain").touch()  # as the system's settings have it
+    modes = {path.name: path.stat().st_mode for path in [tmp_path / "plain", *cache.folder.iterdir()]}
+    assert len(modes) == 3 and len(set(modes.values())) == 1, modes
 
 
 def test_the_key_without_treatments_is_what_it_was(tmp_path):
