@@ -180,7 +180,7 @@ class RunObserver:
                 while len(self._kept) > _MOST_KEPT:
                     del self._kept[next(iter(self._kept))]
         if isinstance(kept[1], BirdcoreError):
-            raise kept[1]
+            raise type(kept[1])(*kept[1].args)  # what is raised itself keeps the frames it passes alive
         return kept[1]
 
 
@@ -190,4 +190,4 @@ def _content_or_error(path: Path, reader: Callable[[Path], Content]) -> Content 
         return reader(path)
     except BirdcoreError as error:
         logger.warning("%s", error)
-        return error
+        return type(error)(*error.args)

@@ -98,14 +98,15 @@ def analyze(
     """
     outcome = remembered(recording, listening)
     if isinstance(outcome, BirdcoreError):
-        raise outcome
+        raise type(outcome)(*outcome.args)
     if outcome is not None:
         return outcome
     predictor, key = load_predictor(listening.weights), _key(recording, listening)
     try:
         scores = predictor.analyze(recording.path, overlap=listening.overlap, progress=progress)
     except BirdcoreError as error:
-        _store().put(key, error)
+        # A copy: the error itself keeps the frames it passed alive, and with them the decoded sound.
+        _store().put(key, type(error)(*error.args))
         raise
     _store().put(key, scores)
     return _decode(key, listening.threshold, scores)

@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import time
+import traceback
 
 import pytest
 
@@ -76,6 +77,19 @@ def test_runs_that_cannot_be_read_are_left_out(root, caplog):
     observer.runs(root)
     assert observer.num_reads == num_reads  # a damaged file is not read again and again
     assert caplog.text.count("is damaged") == 1
+
+
+def test_a_remembered_error_holds_on_to_nothing_however_often_it_is_raised(root):
+    broken = RunDirectory.create(root, CONFIG, name="broken")
+    (broken.path / "status.json").write_text("{")
+    observer = RunObserver()
+    depths = []
+    for _ in range(4):
+        with pytest.raises(RunError, match="is damaged") as caught:
+            observer.observe(broken)
+        depths.append(len(list(traceback.walk_tb(caught.value.__traceback__))))
+    assert len(set(depths[1:])) == 1
+    assert all(error.__traceback__ is None for _, error in observer._kept.values() if isinstance(error, RunError))
 
 
 def test_folds_are_found_in_order_and_counted_in_the_epochs(root):

@@ -1,6 +1,10 @@
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 
 from birdcore.errors import AudioError
+from birdcore.webapp import analysis
 from birdcore.webapp.analysis import ScoreStore
 
 
@@ -15,6 +19,25 @@ def test_an_error_is_remembered_like_scores():
     store, error = ScoreStore(1_000_000), AudioError("owl.wav: is empty")
     store.put("a", error)
     assert store.get("a") is error
+
+
+def test_a_remembered_error_holds_on_to_nothing(monkeypatch):
+    def fail(path, **_):
+        raise AudioError("owl.wav: is empty")
+
+    store, num_listened = ScoreStore(1_000_000), []
+    monkeypatch.setattr(analysis, "_store", lambda: store)
+    monkeypatch.setattr(analysis, "_key", lambda recording, listening: "key")
+    predictor = SimpleNamespace(analyze=lambda path, **_: num_listened.append(path) or fail(path))
+    monkeypatch.setattr(analysis, "load_predictor", lambda weights: predictor)
+    recording, listening = SimpleNamespace(path="owl.wav"), SimpleNamespace(weights=None, overlap=2.5)
+    raised = []
+    for _ in range(3):
+        with pytest.raises(AudioError, match="is empty") as caught:
+            analysis.analyze(recording, listening)
+        raised.append(caught.value)
+    assert len(num_listened) == 1 and store.get("key").__traceback__ is None
+    assert len({id(error) for error in raised}) == 3
 
 
 def test_the_least_lately_used_goes_when_the_store_is_full(make_scores):
