@@ -221,8 +221,9 @@ class WindowMaker:
             )
         self._index = {code: i for i, code in enumerate(self.outputs)}
         self._visible, self._positions = visible_rows(self.features), row_positions(self.features)
+        # In single bits: spectrograms are memory-mapped, and what is kept of all of them must be small.
         self._masks: dict[int, np.ndarray] = {}
-        self._noise_frames: dict[int, np.ndarray] = {}
+        self._noise: dict[int, np.ndarray] = {}
         sources = [*self.weak, *self.auxiliary, *self.strong, *self.backgrounds]
         tracks = [source.teacher for source in sources if source.teacher is not None]
         self.teacher_size = tracks[0].embeddings.shape[1] if tracks else 0
@@ -428,17 +429,21 @@ class WindowMaker:
             window.clip_weight[window.clip == 0] = 0.0
 
     def _extraction(self, source: TrainingSource) -> np.ndarray:
-        """Cells of a whole source that signal extraction takes for song: shape (num_frames, visible rows), bool."""
+        """Cells of a whole source that signal extraction takes for song, eight to a byte.
+
+        Shape (num_frames, visible rows / 8, rounded up), uint8; see ``numpy.packbits``.
+        """
         if id(source) not in self._masks:
             mel = source.mel if len(self._visible) == source.mel.shape[1] else source.mel[:, self._visible]
-            self._masks[id(source)] = mask_signal(mel)
+            self._masks[id(source)] = np.packbits(mask_signal(mel), axis=1)
         return self._masks[id(source)]
 
     def _paint_extraction(self, window: _Window, source: TrainingSource, start: int, cut_frames: int) -> None:
         grid = self.grid
         mask = np.zeros((cut_frames, len(self._visible)), dtype=bool)
         first, last = max(start, 0), min(start + cut_frames, len(source.mel))
-        mask[first - start : last - start] = self._extraction(source)[first:last]
+        packed = self._extraction(source)[first:last]
+        mask[first - start : last - start] = np.unpackbits(packed, axis=1, count=len(self._visible))
         begins = (np.arange(grid.num_frames) * (cut_frames / grid.num_frames)).astype(int)
         cells = np.logical_or.reduceat(mask, begins, axis=0)  # (T, visible rows)
         bands = (np.arange(grid.num_bands) * (cells.shape[1] / grid.num_bands)).astype(int)
@@ -515,7 +520,7 @@ class WindowMaker:
 
     def _noise_of(self, source: TrainingSource) -> np.ndarray:
         """Numbers of a source's frames that hold noise only: those outside every box, or what extraction says."""
-        if id(source) not in self._noise_frames:
+        if id(source) not in self._noise:
             frame_seconds = self.features.frame_seconds
             is_noise = np.zeros(len(source.mel), dtype=bool)
             if source.events is not None:
@@ -525,5 +530,5 @@ class WindowMaker:
             else:
                 for onset, offset in find_signal_spans(source.mel, frame_seconds=frame_seconds).noise:
                     is_noise[round(onset / frame_seconds) : round(offset / frame_seconds)] = True
-            self._noise_frames[id(source)] = np.flatnonzero(is_noise).astype(np.int32)
-        return self._noise_frames[id(source)]
+            self._noise[id(source)] = np.packbits(is_noise)
+        return np.flatnonzero(np.unpackbits(self._noise[id(source)], count=len(source.mel)))

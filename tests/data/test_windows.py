@@ -275,3 +275,11 @@ def test_without_a_teacher_there_is_nothing_to_imitate():
     windows = maker(PLAIN).batch(epoch=0, indices=range(2))
     assert windows.teacher.shape == (2, 0)
     np.testing.assert_array_equal(windows.teacher_weight, 0)
+
+
+def test_little_is_kept_in_memory_of_spectrograms_that_are_on_the_disk():
+    weak = [source("alpha", seconds=60.0)]
+    make = maker(dataclasses.replace(PLAIN, recording_noise=1.0, noise=1.0, cut_out=0.5), weak=weak)
+    make.batch(epoch=0, indices=range(8))
+    kept = [*make._masks.values(), *make._noise.values()]
+    assert len(kept) == 2 and sum(array.nbytes for array in kept) < weak[0].mel.nbytes / 30
