@@ -8,6 +8,7 @@ can be replaced by its noise-reduced twin, or by its songs alone, cut out of it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,7 +119,7 @@ class TrainingSource:
     teacher: TeacherTrack | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Windows:
     """A batch.
 
@@ -147,21 +148,15 @@ class Windows:
     teacher: np.ndarray
     teacher_weight: np.ndarray
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of them, by name."""
+        return {array.name: getattr(self, array.name) for array in dataclasses.fields(Windows)}
 
-@dataclass
-class _Window:
-    """One window while it is being mixed."""
 
-    mel: np.ndarray
-    clip: np.ndarray
-    frames: np.ndarray
-    frame_weight: np.ndarray
-    activity: np.ndarray
-    activity_weight: np.ndarray
-    bands: np.ndarray
-    band_weight: np.ndarray
-    clip_weight: np.ndarray
-    teacher: np.ndarray
+@dataclass(kw_only=True)
+class _Window(Windows):
+    """One window while it is being mixed: a batch's arrays without its axis; ``mel`` is (num_frames, num_rows)."""
+
     teacher_weight: float = 0.0
     needs_background: bool = False
 
@@ -257,17 +252,12 @@ class WindowMaker:
         """Make some windows of an epoch."""
         windows = [self._window(np.random.default_rng([self.config.seed, epoch, index])) for index in indices]
         power = self.features.power
-
-        def stack(name: str) -> np.ndarray:
-            return np.stack([getattr(window, name) for window in windows]).astype(np.float32, copy=False)
-
-        mel = stack("mel").transpose(0, 2, 1)
+        arrays = [window.arrays() for window in windows]
+        stacked = {name: np.stack([one[name] for one in arrays]).astype(np.float32, copy=False) for name in arrays[0]}
+        mel = stacked.pop("mel").transpose(0, 2, 1)
         draws = [np.random.default_rng([self.config.seed, epoch, index, 1]).uniform(-1, 1) for index in indices]
         gain = 10.0 ** (np.reshape(draws, (-1, 1, 1)) * self.config.gain_db * power / 20.0)
-        return Windows(
-            mel=np.ascontiguousarray(mel * gain.astype(np.float32)),
-            **{name: stack(name) for name in Windows.__dataclass_fields__ if name != "mel"},
-        )
+        return Windows(mel=np.ascontiguousarray(mel * gain.astype(np.float32)), **stacked)
 
     def _window(self, generator: np.random.Generator) -> _Window:
         window = self._draw(generator)

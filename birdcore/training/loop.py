@@ -206,10 +206,7 @@ def _fit(run: RunDirectory, data_root: Path, tracker: RunTracker | None = None) 
             set_learning_rate(optimizer, config, step=done, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
             # Dropout, too, is the same after a resume, and differs between processes.
             torch.manual_seed(_step_seed(config, epoch, step, 1 + fabric.global_rank))
-            targets = {
-                name: torch.from_numpy(getattr(windows, name)).to(fabric.device)
-                for name in Windows.__dataclass_fields__
-            }
+            targets = {name: torch.from_numpy(array).to(fabric.device) for name, array in windows.arrays().items()}
             picture = mask_spectrogram(
                 scale(targets.pop("mel")),
                 strength=config.spec_augment,
