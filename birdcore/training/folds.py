@@ -4,7 +4,8 @@
 
     RUN/
       fold-0/ … fold-4/          run directories; one that has finished is not repeated, an unfinished one goes on
-      out_of_fold.parquet        one row per recording: path, label, group, fold, and the logit of every class
+      out_of_fold.parquet        one row per recording or segment: path, onset in seconds, label (codes, a blank
+                                 between), group, fold, and the logit of every class
       folds.json                 figures per fold, their mean, and over all out-of-fold rows, with intervals
       weights/                   the folds' networks as one ensemble, a model like any other
 
@@ -19,7 +20,6 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,45 +28,22 @@ import pandas as pd
 
 from birdcore.config import ModelConfig, TrainConfig, to_dict
 from birdcore.data.feature_cache import FeatureCache
-from birdcore.data.recordings import Recording
 from birdcore.errors import RunError
 from birdcore.evaluation.clips import bootstrap_interval
+from birdcore.evaluation.comparison import ScoredRecordings
 from birdcore.features.mel import MelSpectrogram
 from birdcore.models.checkpoint import Weights, find_weights, load_model, save_weights
 from birdcore.models.registry import build_model
+from birdcore.training.evaluation import collect_scores, read_scores
 from birdcore.training.loop import fit
 from birdcore.training.run_directory import RunDirectory, replace_atomically
 from birdcore.training.sources import collect_training_data
 from birdcore.training.validation import METRICS, recording_logits, reference_of
 
-__all__ = ["FoldPredictions", "compare_splits", "describe_folds", "summarize_folds", "train_folds"]
+__all__ = ["compare_splits", "describe_folds", "summarize_folds", "train_folds"]
 
 SEED = 0
 """Of the bootstrap, so that a figure comes out the same every time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoldPredictions:
-    """What the best epoch of a fold says about the recordings that the fold held out.
-
-    Parameters
-    ----------
-    fold : number of the fold
-    best_epoch : the epoch whose weights speak
-    recordings, labels, groups : length num_recordings; path in the data folder (with the second it begins at, for a
-        segment of an annotated recording), species code, group
-    codes : length num_classes, columns of the next two
-    reference, logits : shape (num_recordings, num_classes); 0 or 1, and log-odds
-    """
-
-    fold: int
-    best_epoch: int
-    recordings: list[str]
-    labels: list[str]
-    groups: list[str]
-    codes: list[str]
-    reference: np.ndarray
-    logits: np.ndarray
 
 
 def train_folds(folder: str | Path, config: TrainConfig, *, data_root: Path) -> dict[str, Any]:
@@ -100,9 +77,9 @@ def train_folds(folder: str | Path, config: TrainConfig, *, data_root: Path) -> 
             fit(run, data_root=data_root)
         if run.status().state != "finished":
             raise RunError(f"{run.path}: stopped as asked; the same command goes on where it was")
-    predictions = [_predict(run, data_root) for run in runs]
-    replace_atomically(folder / "out_of_fold.parquet", lambda path: _table(predictions).to_parquet(path, index=False))
-    report = {"split": config.split, **summarize_folds(predictions)}
+    scored = [_scores_of(run, data_root) for run in runs]
+    replace_atomically(folder / "out_of_fold.parquet", lambda path: _table(scored).to_parquet(path, index=False))
+    report = {"split": config.split, **summarize_folds(scored)}
     _write_json(folder / "folds.json", report)
     _write_ensemble(folder, config, [find_weights(run.path / "weights") for run in runs])
     return report
@@ -138,8 +115,12 @@ def compare_splits(
     return report
 
 
-def summarize_folds(predictions: Sequence[FoldPredictions]) -> dict[str, Any]:
+def summarize_folds(scored: Sequence[ScoredRecordings]) -> dict[str, Any]:
     """Figures of a cross-validation.
+
+    Parameters
+    ----------
+    scored : of each fold, in order, what its best epoch says about the recordings that it held out
 
     Returns
     -------
@@ -149,17 +130,17 @@ def summarize_folds(predictions: Sequence[FoldPredictions]) -> dict[str, Any]:
     """
     rows = [
         {
-            "fold": p.fold,
-            "best_epoch": p.best_epoch,
-            "num_recordings": len(p.recordings),
-            **{name: _defined(metric(p.reference, p.logits)) for name, metric in METRICS.items()},
+            "fold": number,
+            "best_epoch": fold.epoch,
+            "num_recordings": len(fold.recordings),
+            **{name: _defined(metric(fold.labels, fold.logits)) for name, metric in METRICS.items()},
         }
-        for p in predictions
+        for number, fold in enumerate(scored)
     ]
-    reference = np.concatenate([p.reference for p in predictions])
-    logits = np.concatenate([p.logits for p in predictions])
-    folds = np.concatenate([np.full(len(p.logits), p.fold) for p in predictions])
-    groups = [group for p in predictions for group in p.groups]
+    reference = np.concatenate([fold.labels for fold in scored])
+    logits = np.concatenate([fold.logits for fold in scored])
+    numbers = np.concatenate([np.full(len(fold.logits), number) for number, fold in enumerate(scored)])
+    groups = [group for fold in scored for group in fold.groups]
 
     def mean_over_folds(metric: Any) -> Any:
         # The fold travels as a further column, because the bootstrap draws rows of two arrays only.
@@ -171,7 +152,7 @@ def summarize_folds(predictions: Sequence[FoldPredictions]) -> dict[str, Any]:
 
         return of
 
-    with_fold = np.column_stack([logits, folds])
+    with_fold = np.column_stack([logits, numbers])
     return {
         "num_recordings": len(reference),
         "folds": rows,
@@ -214,39 +195,35 @@ def _open_run(folder: Path, config: TrainConfig, name: str) -> RunDirectory:
     return run
 
 
-def _predict(run: RunDirectory, data_root: Path) -> FoldPredictions:
+def _scores_of(run: RunDirectory, data_root: Path) -> ScoredRecordings:
+    """What the best epoch of a fold says about the recordings that the fold held out."""
+    kept = run.results / "validation.npz"
+    if kept.is_file():
+        return read_scores(kept)
+    # A run from before scores were kept, or one that held out nothing.
     weights = find_weights(run.path / "weights")
     features = MelSpectrogram(weights.config.features)
     data = collect_training_data(run.config, data_root, FeatureCache(features, treatments=run.config.treatments))
-    recordings = [recording for recording, _ in data.validation]
-    if not recordings:
+    if not data.validation:
         raise RunError(f"{run.path}: its fold holds out no recording; use fewer folds")
-    root = data_root.resolve()
-    return FoldPredictions(
-        fold=run.config.fold,
-        best_epoch=weights.facts["validation"]["epoch"],
-        recordings=[_name_of(recording, root) for recording in recordings],
-        labels=[r.label for r in recordings],
-        groups=[r.group for r in recordings],
-        codes=[name.code for name in data.class_names],
-        reference=reference_of(data),
+    return collect_scores(
+        [recording for recording, _ in data.validation],
+        seconds=[len(mel) * features.config.frame_seconds for _, mel in data.validation],
+        class_names=data.class_names,
+        labels=reference_of(data),
         logits=recording_logits(load_model(weights), features, data, weights.config),
+        data_root=data_root,
+        epoch=weights.facts["validation"]["epoch"],
     )
 
 
-def _name_of(recording: Recording, root: Path) -> str:
-    path = recording.path.relative_to(root) if recording.path.is_relative_to(root) else recording.path
-    begin = recording.recording_id.removeprefix(f"{recording.path.name} ")
-    return path.as_posix() if begin == recording.recording_id else f"{path.as_posix()} {begin}"
-
-
-def _table(predictions: Sequence[FoldPredictions]) -> pd.DataFrame:
-    parts = [
-        pd.DataFrame({"recording": p.recordings, "label": p.labels, "group": p.groups, "fold": p.fold}).join(
-            pd.DataFrame(p.logits, columns=[f"logit {code}" for code in p.codes])
-        )
-        for p in predictions
-    ]
+def _table(folds: Sequence[ScoredRecordings]) -> pd.DataFrame:
+    parts = []
+    for number, scored in enumerate(folds):
+        labels = [" ".join(np.array(scored.codes)[held]) for held in scored.labels.astype(bool)]
+        told = {"recording": scored.recordings, "onset": scored.onsets, "label": labels, "group": scored.groups}
+        logits = pd.DataFrame(scored.logits, columns=[f"logit {code}" for code in scored.codes])
+        parts.append(pd.DataFrame({**told, "fold": number}).join(logits))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -8,9 +8,10 @@ import torch
 
 from birdcore.config import TrainConfig
 from birdcore.errors import RunError
+from birdcore.evaluation.comparison import ScoredRecordings
 from birdcore.models.checkpoint import find_weights, load_model
 from birdcore.training import folds
-from birdcore.training.folds import FoldPredictions, compare_splits, describe_folds, summarize_folds, train_folds
+from birdcore.training.folds import compare_splits, describe_folds, summarize_folds, train_folds
 
 TINY = TrainConfig(
     architecture="crnn",
@@ -33,16 +34,16 @@ def trained(tmp_path_factory, data):
 def made_up(fold, *, right):
     """Two classes, four recordings; the right class leads, or the wrong one."""
     reference = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
-    names = [f"{fold}-{i}" for i in range(4)]
-    return FoldPredictions(
-        fold=fold,
-        best_epoch=fold + 1,
+    names = tuple(f"{fold}-{i}" for i in range(4))
+    return ScoredRecordings(
         recordings=names,
-        labels=["a", "b", "a", "b"],
+        onsets=np.zeros(4),
+        durations=np.ones(4),
         groups=names,
-        codes=["a", "b"],
-        reference=reference,
+        codes=("a", "b"),
+        labels=reference,
         logits=reference if right else -reference,
+        epoch=fold + 1,
     )
 
 
@@ -53,6 +54,24 @@ def test_every_recording_is_scored_once_by_the_fold_that_held_it_out(trained):
     assert set(table["fold"]) == {0, 1} and set(table.columns) >= {"label", "group", "logit high", "logit low"}
     assert json.loads((folder / "folds.json").read_text()) == report
     assert [row["num_recordings"] for row in report["folds"]] == table.groupby("fold").size().tolist()
+
+
+def test_what_the_folds_kept_is_what_their_weights_say(trained, data, monkeypatch):
+    folder, _ = trained
+    run = folds.RunDirectory.open(folder / "fold-0")
+    kept = folds._scores_of(run, data)
+    results = folder / "fold-0" / "results"
+    results.rename(folder / "fold-0" / "elsewhere")  # as of a run from before they were kept
+    try:
+        again = folds._scores_of(run, data)
+    finally:
+        (folder / "fold-0" / "elsewhere").rename(results)
+    for name in ("recordings", "groups", "codes", "epoch"):
+        assert getattr(again, name) == getattr(kept, name)
+    assert np.array_equal(again.labels, kept.labels) and np.allclose(again.logits, kept.logits, atol=1e-5)
+    with monkeypatch.context() as patched:
+        patched.setattr(folds, "collect_training_data", None)  # what is kept is read, not made once more
+        assert np.array_equal(folds._scores_of(run, data).logits, kept.logits)
 
 
 def test_the_folds_ensemble_is_one_model_that_averages_log_odds(trained):
