@@ -397,6 +397,11 @@ class ModelConfig:
         return self.num_classes + self.num_auxiliary
 
     @property
+    def window_frames(self) -> int:
+        """Frames in a window, before the network pools any."""
+        return round(self.window_seconds / self.features.frame_seconds)
+
+    @property
     def window_samples(self) -> int:
         """Samples in a window, at the model's sample rate."""
         return round(self.window_seconds * self.features.sample_rate)
@@ -404,7 +409,11 @@ class ModelConfig:
     @property
     def picture_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of what the network sees of a window."""
-        return self.features.picture_shape(round(self.window_seconds / self.features.frame_seconds))
+        return self.features.picture_shape(self.window_frames)
+
+
+DataFormat = Literal["manifest", "folders", "birdclef2021", "birdclef2025", "zenodo", "raven"]
+"""How a data folder is laid out; "manifest" is a table of our own. See ``birdcore.data.readers``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -418,7 +427,7 @@ class TrainConfig:
     window_seconds : length of training and inference windows
     manifest : table of recordings, relative to the data root
     extra_manifest, background, strong : further tables of the data root, or "" where there are none
-    data_format : how the data folder is laid out; "manifest" is a table of our own, see ``birdcore.data.readers``
+    data_format : see ``DataFormat``
     treatments : what every waveform goes through before features, in order; see ``TREATMENTS``
     split : "grouped" keeps recordings of one group in one fold; "stratified" deals recordings at random, class by
         class, as published systems did, and so shows what leakage is worth
@@ -465,7 +474,7 @@ class TrainConfig:
     extra_manifest: str = ""
     background: str = ""
     strong: str = ""
-    data_format: Literal["manifest", "folders", "birdclef2021", "birdclef2025", "zenodo", "raven"] = "manifest"
+    data_format: DataFormat = "manifest"
     treatments: tuple[str, ...] = ()
     split: Literal["grouped", "stratified"] = "grouped"
     group_by: Literal["site", "date"] = "site"
@@ -533,6 +542,11 @@ class TrainConfig:
         if self.features not in MEL_PRESETS:
             raise ConfigError(f"features = {self.features!r}: unknown; one of {', '.join(MEL_PRESETS)}")
         _check_treatments(self.treatments)
+
+    @property
+    def window_frames(self) -> int:
+        """Frames in a window, before the network pools any."""
+        return round(self.window_seconds / MEL_PRESETS[self.features].frame_seconds)
 
 
 RETIRED_SETTINGS = frozenset({"num_workers"})

@@ -12,7 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from birdcore.audio.extraction import signal_mask, signal_spans
+from birdcore.audio.extraction import (
+    DILATION_FRAMES,
+    HOP_LENGTH,
+    NOISE_THRESHOLD,
+    SIGNAL_THRESHOLD,
+    signal_mask,
+    signal_spans,
+)
 from birdcore.audio.spans import complement_spans
 from birdcore.export.files import write_text
 from birdcore.frames import frames_to_seconds
@@ -21,10 +28,7 @@ __all__ = ["SignalSpans", "find_signal_spans", "mask_signal"]
 
 logger = logging.getLogger(__name__)
 
-NOISE_THRESHOLD = 2.5
-"""Published; lower than for signal (3), so that what is taken for noise is surely none."""
-
-DILATION_SECONDS = 15 * 512 / 22_050
+DILATION_SECONDS = DILATION_FRAMES * HOP_LENGTH / 22_050
 """Published as 15 frames at 22,050 Hz and hop 512; signal spans grow by half of it to each side."""
 
 PIECE_FRAMES = 60_000
@@ -48,7 +52,7 @@ class SignalSpans:
     noise: tuple[tuple[float, float], ...]
 
 
-def mask_signal(mel: np.ndarray, *, threshold: float = 3.0) -> np.ndarray:
+def mask_signal(mel: np.ndarray, *, threshold: float = SIGNAL_THRESHOLD) -> np.ndarray:
     """Cells that stand out of their band and their moment.
 
     Parameters

@@ -278,7 +278,7 @@ class WindowMaker:
     def _cut(self, source: TrainingSource, generator: np.random.Generator) -> _Window:
         """A window from a source, with its targets."""
         config, grid = self.config, self.grid
-        window_frames = round(config.window_seconds / self.features.frame_seconds)
+        window_frames = config.window_frames
         stretch = generator.uniform(0.9, 1.1) if generator.random() < 0.3 else 1.0
         cut_frames = round(window_frames * stretch)
         start = self._start(source, cut_frames, generator)
@@ -499,7 +499,7 @@ class WindowMaker:
 
         None where none of a few recordings had enough.
         """
-        window_frames = round(self.config.window_seconds / self.features.frame_seconds)
+        window_frames = self.config.window_frames
         for _ in range(min(NOISE_TRIES, len(self._noise_sources))):
             source = self._noise_sources[generator.integers(len(self._noise_sources))]
             frames = self._noise_of(source)

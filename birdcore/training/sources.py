@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from birdcore.config import MEL_PRESETS, ClassName, TrainConfig
+from birdcore.config import ClassName, TrainConfig
 from birdcore.data.annotations import LONGEST_EVENT_SECONDS, UNKNOWN_LABELS, AnnotatedRecording, cap_events
 from birdcore.data.feature_cache import FeatureCache
 from birdcore.data.readers import Dataset, ManifestTables, read_dataset
@@ -207,7 +207,7 @@ def _from_boxes(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> T
                     frames_known=a.frames_known,
                 )
             )
-    segment_frames = SEGMENT_WINDOWS * round(config.window_seconds / cache.features.config.frame_seconds)
+    segment_frames = SEGMENT_WINDOWS * config.window_frames
     return TrainingData(
         class_names=class_names,
         auxiliary=(),
@@ -325,8 +325,7 @@ def _log(**counted: object) -> None:
 
 def _log_padded(mels: dict[Path, np.ndarray], config: TrainConfig) -> None:
     """Say how many recordings do not fill a window; with stacked spectrograms it may be most of them."""
-    window_frames = round(config.window_seconds / MEL_PRESETS[config.features].frame_seconds)
-    short = sum(len(mel) < window_frames for mel in mels.values())
+    short = sum(len(mel) < config.window_frames for mel in mels.values())
     if short:
         logger.info(
             "%d of %d recordings are shorter than a window (%g s) and are filled up with silence",

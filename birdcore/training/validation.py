@@ -45,7 +45,7 @@ def _window_logits(model: nn.Module, features: MelSpectrogram, mel: np.ndarray, 
     mel : shape (num_frames, n_mels), unscaled
     """
     device = next(model.parameters()).device
-    window_frames = round(config.window_seconds / features.config.frame_seconds)
+    window_frames = config.window_frames
     starts = window_starts(len(mel), window_frames=window_frames, stride=window_frames // 2)
     windows = np.zeros((len(starts), window_frames, mel.shape[1]), dtype=np.float32)
     for window, start in zip(windows, starts, strict=True):

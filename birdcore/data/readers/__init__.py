@@ -8,8 +8,9 @@ that a table says leads outside its folder.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+from birdcore.config import DataFormat
 from birdcore.data.readers.birdclef2021 import read_birdclef2021
 from birdcore.data.readers.birdclef2025 import read_birdclef2025
 from birdcore.data.readers.dataset import Dataset, Problem, SoundFiles
@@ -21,7 +22,7 @@ from birdcore.errors import DataError
 
 __all__ = ["DATA_FORMATS", "Dataset", "ManifestTables", "Problem", "detect_format", "read_dataset"]
 
-DATA_FORMATS = ("manifest", "folders", "birdclef2021", "birdclef2025", "zenodo", "raven")
+DATA_FORMATS: tuple[str, ...] = get_args(DataFormat)
 
 
 def detect_format(folder: str | Path) -> str:
