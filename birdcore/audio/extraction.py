@@ -35,6 +35,7 @@ SIGNAL_THRESHOLD = 3.0
 # Lower than for signal, so that what is taken for noise is surely none; what lies between the two is neither.
 NOISE_THRESHOLD = 2.5
 DILATION_FRAMES = 15
+ELEMENT_CELLS = (4, 4)
 
 # Relative to the loudest cell (-100 dB): below lies the rounding of float32, which would stand out of digital silence.
 ROUNDING_FLOOR = 1e-5
@@ -76,20 +77,18 @@ def signal_mask(
     magnitude: np.ndarray,
     *,
     threshold: float = SIGNAL_THRESHOLD,
-    size: tuple[int, int] = (4, 4),
     morphology: Morphology = "opening+dilation",
 ) -> np.ndarray:
     """Cells of a spectrogram that are signal.
 
     A cell is taken where it exceeds ``threshold`` times its row median and ``threshold`` times its column median; a
-    binary opening then removes specks, or a closing fills gaps, and a dilation joins what is near.
+    binary opening then removes specks, or a closing fills gaps, and a dilation joins what is near, all of 4 x 4 cells.
 
     Parameters
     ----------
     magnitude : shape (num_bins, num_frames), 0 or more; on any frequency axis and scale, as the result does not change
         with the level
     threshold : above 0
-    size : height and width in cells of the opening or closing and of the dilation
     morphology : see ``Morphology``
 
     Returns
@@ -116,7 +115,7 @@ def signal_mask(
     rows = np.median(scaled, axis=1, keepdims=True)
     columns = np.median(scaled, axis=0, keepdims=True)
     stands_out = (scaled > threshold * rows) & (scaled > threshold * columns) & (scaled > ROUNDING_FLOOR)
-    element = np.ones(size, dtype=bool)
+    element = np.ones(ELEMENT_CELLS, dtype=bool)
     if morphology == "closing+dilation":
         return ndimage.binary_dilation(ndimage.binary_closing(stands_out, element), element)
     opened = ndimage.binary_opening(stands_out, element)

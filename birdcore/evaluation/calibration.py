@@ -163,19 +163,16 @@ def fit_isotonic(reference: np.ndarray, scores: np.ndarray) -> IsotonicCalibrati
     return IsotonicCalibration(scores=tuple(levels[corner].tolist()), probabilities=tuple(fitted[corner].tolist()))
 
 
-def select_thresholds(
-    reference: np.ndarray, probabilities: np.ndarray, *, fallback: float = 0.5, least_positives: int = 3
-) -> np.ndarray:
+def select_thresholds(reference: np.ndarray, probabilities: np.ndarray, *, least_positives: int = 3) -> np.ndarray:
     """Per class, the threshold with the best F1 on validation data.
 
     Between neighbouring scores any threshold does the same; the middle is taken, in log-odds. Classes with few
-    positives keep the fallback: their best threshold is chance.
+    positives keep 0.5: their best threshold is chance.
 
     Parameters
     ----------
     reference, probabilities : shape (num_recordings, num_classes)
-    fallback : threshold of classes with fewer than ``least_positives`` positives
-    least_positives : see fallback
+    least_positives : a class with fewer keeps 0.5
 
     Returns
     -------
@@ -190,7 +187,7 @@ def select_thresholds(
         raise ShapeError(f"reference: shape {np.shape(reference)}, expected (num_recordings, num_classes)")
     _questions(reference, probabilities)
     reference, probabilities = np.asarray(reference, dtype=float), np.asarray(probabilities, dtype=float)
-    thresholds = np.full(reference.shape[1], fallback)
+    thresholds = np.full(reference.shape[1], 0.5)
     for index, (answers, scores) in enumerate(zip(reference.T, probabilities.T, strict=True)):
         if answers.sum() < least_positives:
             continue

@@ -215,7 +215,7 @@ def summarize(scored: ScoredRecordings, *, class_names: Sequence[ClassName]) -> 
     }
 
 
-def worst_mistakes(scored: ScoredRecordings, *, most: int = NUM_MISTAKES) -> list[dict[str, Any]]:
+def worst_mistakes(scored: ScoredRecordings) -> list[dict[str, Any]]:
     """The recordings in which a wrong class beats a right one by most, worst first.
 
     Returns
@@ -231,7 +231,7 @@ def worst_mistakes(scored: ScoredRecordings, *, most: int = NUM_MISTAKES) -> lis
     lowest = np.where(labels.any(axis=1), present.min(axis=1), 0.0)
     margin = absent.max(axis=1) - lowest
     rows = []
-    for row in np.argsort(-margin, kind="stable")[:most]:
+    for row in np.argsort(-margin, kind="stable")[:NUM_MISTAKES]:
         if not margin[row] > 0:
             break
         right = int(present[row].argmin()) if labels[row].any() else None
