@@ -351,7 +351,7 @@ def test_a_forbidden_import_is_found(module, source):
         ("birdcore.training.jobs", "from birdcore.training.run_directory import RunDirectory"),
         (
             "birdcore.webapp",
-            "import streamlit\nfrom birdcore.training.jobs import start_job\nimport birdcore.inference",
+            "import streamlit\nfrom birdcore.training.jobs import enqueue_job\nimport birdcore.inference",
         ),
         (
             "pages.identify_birds",

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
 from birdcore.audio.waveform import as_waveform
-from birdcore.errors import AudioError
 
-__all__ = ["encode_preview", "encode_wav", "write_wav"]
+__all__ = ["encode_preview", "encode_wav"]
 
 # Every browser plays this rate; nobody hears what a higher one would add, and bats' recorders go up to 384 kHz.
 PREVIEW_MAX_SAMPLE_RATE = 48_000
@@ -60,29 +58,6 @@ def encode_preview(samples: np.ndarray, sample_rate: int) -> tuple[bytes, str]:
         waveform = soxr.resample(waveform, sample_rate, PREVIEW_MAX_SAMPLE_RATE)
         sample_rate = PREVIEW_MAX_SAMPLE_RATE
     return _encode(waveform, sample_rate, "FLAC"), "audio/flac"
-
-
-def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int) -> None:
-    """Write a WAV file of 16-bit PCM, mono.
-
-    Parameters
-    ----------
-    path : the file; an existing one is replaced
-    samples : shape (num_samples,), float; clipped to [-1, 1]
-    sample_rate : Hz
-
-    Raises
-    ------
-    ShapeError, AudioError
-        If the samples are not one finite, non-empty row, or the file cannot be written.
-    """
-    encoded = encode_wav(samples, sample_rate)
-    try:
-        Path(path).write_bytes(encoded)
-    except OSError as error:
-        raise AudioError(
-            f"{Path(path).name}: cannot be written ({error.strerror}); check the folder and its free space"
-        ) from error
 
 
 def _encode(waveform: np.ndarray, sample_rate: int, container: str) -> bytes:

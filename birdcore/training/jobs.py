@@ -24,7 +24,6 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from birdcore import places
 from birdcore.config import TrainConfig
@@ -38,36 +37,28 @@ from birdcore.training.queue import (
     queue_lock,
     read_status,
     set_max_active,
-    start_now,
 )
 from birdcore.training.run_directory import RunDirectory, RunJob
 
 __all__ = [
     "ALLOW_TRAINING",
-    "JobState",
     "advance_queue",
     "check_paths",
     "continue_job",
     "delete_job",
     "enqueue_job",
-    "job_state",
     "list_runs",
     "max_active",
     "pause_job",
     "resume_job",
     "retry_job",
     "set_max_active",
-    "start_job",
     "stop_job",
     "training_allowed",
 ]
 
-JobState = Literal["waiting", "running", "paused", "finished", "stopped", "failed", "lost"]
-
 ALLOW_TRAINING = "BIRDCORE_ALLOW_TRAINING"
 """Environment variable; "1" lets visitors from other computers train."""
-
-_max_active = max_active  # start_job has an argument of that name
 
 _TABLES = ("manifest", "extra_manifest", "background", "strong")
 _PRETRAINED = ("yamnet_file", "birdnet_file", "imagenet_file")
@@ -108,56 +99,6 @@ def enqueue_job(
         If the settings or the data folder lead outside the configured folders.
     """
     root = Path(root or places.runs_root())
-    run = _create(config, root=root, data_root=data_root, name=name, kind=kind, command=command)
-    advance_queue(root)
-    return run
-
-
-def start_job(
-    config: TrainConfig,
-    *,
-    root: str | Path | None = None,
-    data_root: str | Path | None = None,
-    max_active: int | None = None,
-    command: Sequence[str] | None = None,
-) -> RunDirectory:
-    """Start a training run in the background right now, or refuse where other runs are under way.
-
-    Parameters
-    ----------
-    max_active : as many runs may wait or run at once in this root, this one included; by default the root's setting
-    config, root, data_root, command : see :func:`enqueue_job`, which makes the run wait for its turn instead
-
-    Returns
-    -------
-    The new run directory.
-
-    Raises
-    ------
-    RunError, ConfigError
-        If other runs are under way already; and see :func:`enqueue_job`.
-    """
-    root = Path(root or places.runs_root())
-    limit = _max_active(root) if max_active is None else max_active
-    with queue_lock(root):
-        active = [run.name for run in list_runs(root) if (status := read_status(run)) and status.is_active]
-        if len(active) >= limit:
-            raise RunError(f"{', '.join(active)}: is training already; stop it or wait until it has finished")
-        run = _create(config, root=root, data_root=data_root, name=None, kind="run", command=command)
-        if not start_now(run):
-            raise RunError(f"{run.name}: cannot be started ({run.status().message})")
-    return run
-
-
-def _create(
-    config: TrainConfig,
-    *,
-    root: Path,
-    data_root: str | Path | None,
-    name: str | None,
-    kind: str,
-    command: Sequence[str] | None,
-) -> RunDirectory:
     data_root = Path(data_root or places.data_root()).resolve()
     check_paths(config, data_root)
     if kind not in KINDS:
@@ -165,7 +106,9 @@ def _create(
     if command and shutil.which(command[0]) is None:
         raise RunError(f"{command[0]}: cannot be started (there is no such program)")
     job = RunJob(data_root=str(data_root), kind=kind, command=tuple(command) if command else None, queued=time.time())
-    return RunDirectory.create(root, config, stem=slug(name or "") or None, job=job)
+    run = RunDirectory.create(root, config, stem=slug(name or "") or None, job=job)
+    advance_queue(root)
+    return run
 
 
 def check_paths(config: TrainConfig, data_root: Path) -> None:
@@ -208,11 +151,6 @@ def check_paths(config: TrainConfig, data_root: Path) -> None:
                 f"{name} = {value!r}: leads outside the folders of weights and runs; give the name of weights, or the "
                 "folder of those of a run"
             )
-
-
-def job_state(run: RunDirectory) -> JobState:
-    """Where the run stands; see ``RunStatus``."""
-    return run.status().state  # type: ignore[return-value]  # checked when it is read
 
 
 def stop_job(run: RunDirectory) -> None:

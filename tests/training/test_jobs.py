@@ -20,14 +20,12 @@ from birdcore.training.jobs import (
     continue_job,
     delete_job,
     enqueue_job,
-    job_state,
     list_runs,
     max_active,
     pause_job,
     resume_job,
     retry_job,
     set_max_active,
-    start_job,
     stop_job,
     training_allowed,
 )
@@ -78,10 +76,6 @@ def enqueue(root, program=OBEDIENT, **options):
     return enqueue_job(CONFIG, root=root, command=[sys.executable, "-c", program], **options)
 
 
-def start(root, program=OBEDIENT, **options):
-    return start_job(CONFIG, root=root, command=[sys.executable, "-c", program], **options)
-
-
 def wait_until(true):
     deadline = time.monotonic() + 240  # ample even on a machine busy with other things
     while not true():
@@ -124,17 +118,17 @@ def test_a_job_runs_in_a_session_of_its_own_until_it_is_stopped(root, tmp_path):
 def test_a_queued_job_starts_when_the_one_before_ends_though_no_page_is_open(root):
     first, second, third = enqueue(root), enqueue(root), enqueue(root)
     wait_for(first, "running")
-    assert (job_state(second), job_state(third)) == ("waiting", "waiting")
+    assert (second.status().state, third.status().state) == ("waiting", "waiting")
     stop_job(first)
     wait_for(second, "running")
-    assert job_state(third) == "waiting"
+    assert third.status().state == "waiting"
 
 
 def test_a_waiting_job_is_never_lost(root):
     wait_for(enqueue(root), "running")
     waiting = enqueue(root)
     lose(waiting)
-    assert job_state(waiting) == "waiting"
+    assert waiting.status().state == "waiting"
 
 
 def test_more_jobs_run_at_once_where_the_root_allows_it(root):
@@ -143,7 +137,7 @@ def test_more_jobs_run_at_once_where_the_root_allows_it(root):
     set_max_active(root, 2)
     assert max_active(root) == 2
     assert wait_for(first, "running").pid != wait_for(second, "running").pid
-    assert job_state(third) == "waiting"
+    assert third.status().state == "waiting"
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True, "2", 65, None])
@@ -174,7 +168,7 @@ def test_two_processes_that_queue_at_once_start_one_job(root):
     for starter in starters:
         with starter:
             assert starter.wait() == 0
-    states = sorted(job_state(run) for run in list_runs(root))
+    states = sorted(run.status().state for run in list_runs(root))
     assert states == ["running"] + 5 * ["waiting"]
 
 
@@ -195,31 +189,6 @@ def test_any_number_of_calls_at_once_start_each_waiting_job_once(root):
     for thread in threads:
         thread.join()
     assert sorted(started) == sorted(run.name for run in runs[1:])
-
-
-def test_of_several_immediate_starts_at_once_only_one_succeeds(root):
-    barrier, started, refused = threading.Barrier(6), [], []
-
-    def try_it():
-        barrier.wait()
-        try:
-            started.append(start(root))
-        except RunError as error:
-            refused.append(str(error))
-
-    threads = [threading.Thread(target=try_it) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(started), len(refused)) == (1, 5)
-    assert all(f"{started[0].name}: is training already" in message for message in refused)
-    assert [run.path for run in list_runs(root)] == [started[0].path]
-
-
-def test_more_immediate_starts_succeed_where_the_caller_allows_it(root):
-    first, second = start(root), start(root, max_active=2)
-    assert wait_for(first, "running").pid != wait_for(second, "running").pid
 
 
 def test_a_killed_job_has_failed_with_the_reason_and_the_next_starts(root):
@@ -250,10 +219,10 @@ def test_after_a_crash_of_everything_the_next_page_starts_what_waits_and_the_los
     kill_all(crashed)
     assert advance_queue(root) == []  # it may still be alive
     lose(crashed)
-    assert job_state(crashed) == "lost"
+    assert crashed.status().state == "lost"
     assert [run.path for run in advance_queue(root)] == [following.path]
     resume_job(crashed)
-    assert job_state(crashed) == "waiting"
+    assert crashed.status().state == "waiting"
     stop_job(following)
     wait_for(crashed, "running")
 
@@ -262,7 +231,7 @@ def test_a_start_that_died_before_its_process_was_there_is_lost_not_twofold(root
     run = RunDirectory.create(root, CONFIG)
     run.write_status(state="running", pid=None)
     lose(run)
-    assert job_state(run) == "lost"
+    assert run.status().state == "lost"
     assert advance_queue(root) == []
 
 
@@ -288,7 +257,7 @@ if not again:
     resume_job(run)
     (tmp_path / "end").touch()
     first.join()
-    assert job_state(run) == "running"
+    assert run.status().state == "running"
     (tmp_path / "begin").touch()
     wait_for(run, "running")
 
@@ -298,7 +267,7 @@ def test_a_run_whose_process_lives_without_a_sign_is_not_started_again(root):
     with run.held():
         run.begin()
         lose(run)
-        assert job_state(run) == "lost"
+        assert run.status().state == "lost"
         with pytest.raises(RunError, match=f"process {os.getpid()} still holds it"):
             resume_job(run)
         with pytest.raises(RunError, match="still holds it"):
@@ -318,7 +287,7 @@ def test_a_paused_job_holds_and_goes_on(root):
     pause_job(run)
     assert wait_for(run, "paused").pid == pid
     waiting = enqueue(root)
-    assert job_state(waiting) == "waiting"  # a paused run keeps its place, as it keeps its memory
+    assert waiting.status().state == "waiting"  # a paused run keeps its place, as it keeps its memory
     continue_job(run)
     assert wait_for(run, "running").pid == pid
     pause_job(run)
@@ -334,7 +303,7 @@ def test_a_paused_job_that_was_killed_is_lost_and_resumes_unpaused(root):
     wait_for(run, "paused")
     kill_all(run)
     lose(run)
-    assert job_state(run) == "lost"
+    assert run.status().state == "lost"
     with pytest.raises(RunError, match="resume it instead"):
         continue_job(run)
     resume_job(run)
@@ -346,21 +315,21 @@ def test_a_job_paused_while_it_waits_is_passed_over_and_then_has_its_old_turn(ro
     first, second, third, fourth = (enqueue(root) for _ in range(4))
     wait_for(first, "running")
     pause_job(second)
-    assert job_state(second) == "paused"
+    assert second.status().state == "paused"
     stop_job(first)
     wait_for(third, "running")
     continue_job(second)
-    assert job_state(second) == "waiting"
+    assert second.status().state == "waiting"
     stop_job(third)
     wait_for(second, "running")
-    assert job_state(fourth) == "waiting"
+    assert fourth.status().state == "waiting"
 
 
 def test_a_job_stopped_while_it_waits_never_starts(root):
     first, second = enqueue(root), enqueue(root)
     wait_for(first, "running")
     stop_job(second)
-    assert job_state(second) == "stopped"
+    assert second.status().state == "stopped"
     stop_job(first)
     wait_for(first, "stopped")
     wait_until(lambda: not first.is_held())
@@ -436,7 +405,7 @@ def test_data_and_weights_outside_the_configured_folders_are_refused(root, tmp_p
         enqueue(root, data_root=tmp_path / "link")
     config = TrainConfig(architecture="crnn", features="yamnet_wide", yamnet_file="/etc/yamnet.tflite")
     with pytest.raises(ConfigError, match=r"yamnet_file.*leads outside"):
-        start_job(config, root=root)
+        enqueue_job(config, root=root)
     assert list_runs(root) == []
 
 

@@ -19,7 +19,6 @@ from safetensors import safe_open
 from birdcore.config import TrainConfig
 from birdcore.models.checkpoint import find_weights, load_model
 from birdcore.places import project_root
-from birdcore.training.jobs import job_state
 from birdcore.training.run_directory import LOST_AFTER_SECONDS, RunDirectory, RunJob
 
 KILLS = int(os.environ.get("BIRDCORE_KILLS", "4"))
@@ -141,7 +140,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(make_run, proce
             check_readable(run)
             if run.status().has_process:
                 run.write_status(heartbeat=time.time() - LOST_AFTER_SECONDS - 1)
-                assert job_state(run) == "lost"
+                assert run.status().state == "lost"
         assert outcome(run) == expected
         assert not [path for path in run.path.glob("**/.*") if path.name not in (".lock", ".reserve")]
     print(f"\n{sum(struck.values())} kills in {runs} runs: {dict(struck)}")
