@@ -179,11 +179,12 @@ def read_backgrounds(path: str | Path) -> list[Recording]:
     backgrounds = []
     for row in read_table(path, required=("path", "kind", "has_bird")):
         name = row.text("path")
-        if not (folder / name).resolve().is_relative_to(folder):
+        file = (folder / name).resolve()
+        if not file.is_relative_to(folder):
             raise DataError(f"{row.where}: path {name!r} leads outside the data folder")
         backgrounds.append(
             Recording(
-                path=folder / name,
+                path=file,
                 recording_id=name,
                 group=_original_of(name),
                 split=split_of(_original_of(name)),

@@ -273,8 +273,9 @@ def delete_job(run: RunDirectory, *, root: str | Path | None = None) -> None:
         _refuse_held(run)
         # Renamed first: whatever happens then, nobody sees half a run.
         os.replace(path, root / f".deleted-{run.name}-{secrets.token_hex(4)}")
-        for remains in root.glob(".deleted-*"):  # those of a deletion that was cut short, too
-            shutil.rmtree(remains, ignore_errors=True)  # links inside are removed, not followed
+    # Outside the lock: gigabytes on a slow disk take longer than others wait for the queue.
+    for remains in root.glob(".deleted-*"):  # those of a deletion that was cut short, too
+        shutil.rmtree(remains, ignore_errors=True)  # links inside are removed, not followed
 
 
 def _refuse_held(run: RunDirectory) -> None:

@@ -9,7 +9,10 @@
       metrics.jsonl    one line per epoch; only ever appended to
       train.log        what the process printed
       checkpoints/     replaced as a whole, so a half-written one is never read
+      weights/         the network of the best epoch, a model like any other
       results/         what the evaluation of the best epoch found
+      events/          the metrics once more, for TensorBoard
+      tracking.json    names of the run at other services; not there without them
       stop, pause      present while somebody asks the run to stop, or to hold
       .lock            held by the process that trains, and set free by its death
       .reserve         room for the last word on a full disk
@@ -253,7 +256,7 @@ class RunDirectory:
         _write_text(self.path / "job.json", json.dumps(_plain(dataclasses.asdict(job)), indent=2) + "\n")
 
     def checkpoint_path(self, name: str) -> Path:
-        """Path of a checkpoint, such as ``last.ckpt.safetensors``; write it through :func:`replace_atomically`."""
+        """Path of a checkpoint, such as ``last.safetensors``; write it through :func:`replace_atomically`."""
         return self.path / "checkpoints" / _plain_name(name)
 
     @contextlib.contextmanager

@@ -61,3 +61,14 @@ def test_a_fifth_tests_and_a_fifth_validates():
     counts = Counter(split_of(f"background/{i}.ogg") for i in range(2000))
     assert 350 < counts["test"] < 450 and 350 < counts["validation"] < 450
     assert counts.total() == 2000
+
+
+def test_a_background_behind_a_link_is_the_file_that_the_link_leads_to(tmp_path):
+    (tmp_path / "background").mkdir()
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "sounds" / "rain.ogg").touch()
+    (tmp_path / "noise").symlink_to(tmp_path / "sounds")
+    table = tmp_path / "background" / "background.csv"
+    table.write_text("path,kind,has_bird\nnoise/rain.ogg,rain,0\n")
+    (background,) = read_backgrounds(table)
+    assert background.path == (tmp_path / "sounds" / "rain.ogg").resolve()

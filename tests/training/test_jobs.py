@@ -14,6 +14,7 @@ import pytest
 from birdcore import places
 from birdcore.config import TrainConfig
 from birdcore.errors import ConfigError, RunError
+from birdcore.locks import is_locked
 from birdcore.training.jobs import (
     advance_queue,
     check_paths,
@@ -447,6 +448,13 @@ def test_a_run_is_deleted_with_all_that_is_in_it(root, tmp_path):
     delete_job(run)
     assert [path.name for path in root.iterdir() if path.is_dir()] == []
     assert (precious / "song.wav").is_file()
+
+
+def test_the_queue_is_free_while_a_run_s_files_are_deleted(root, monkeypatch):
+    run, locked = RunDirectory.create(root, CONFIG), []
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: locked.append(is_locked(root / ".queue.lock")))
+    delete_job(run)
+    assert locked == [False]
 
 
 def test_a_run_that_trains_is_not_deleted(root):
