@@ -42,6 +42,9 @@ VALIDATION_SHARE = 0.25
 """Epochs are many enough that the best can be told, and few enough that validating them takes at most this share of the
 budget (or so few as that allows)."""
 
+BOXED_BY_HAND = "nbm/"
+"""Where the data folder keeps the recordings that people boxed, beside those boxed by a program."""
+
 SOUND_SECONDS = 120.0
 CHANCE_AUC = 0.5
 CLEARLY_ABOVE_CHANCE = 0.6
@@ -219,7 +222,7 @@ def _measured(name: str, run: Any) -> dict[str, Any]:
     clips = evaluate_clips(predictor, data / config.manifest)
     located: dict[str, Any] = {"frame_macro_f1": None, "time_frequency_dice": None}
     if localizes(weights.config) and config.strong:
-        report = evaluate_localization(predictor, data / config.strong)
+        report = evaluate_localization(predictor, data / config.strong, prefix=BOXED_BY_HAND)
         located = {
             "frame_macro_f1": report["frames"]["macro_f1"],
             "time_frequency_dice": (report["dice"] or {}).get("macro"),

@@ -118,8 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="test", help="rows of the tables to use (default: test; '' for all)")
     evaluate.add_argument(
         "--prefix",
-        default="nbm/",
-        help="beginning of the names of annotated files to use (default: nbm/; '' for all)",
+        default="",
+        metavar="TEXT",
+        help="use annotated files only whose names begin so, e.g. nbm/ (default: all)",
     )
     evaluate.add_argument("--json", metavar="OUT", help="file for the figures (default: printed)")
     evaluate.set_defaults(run=_evaluate, parser=evaluate)
@@ -145,6 +146,12 @@ def _parser() -> argparse.ArgumentParser:
         default=0.02,
         metavar="S",
         help="share of bird-free validation windows that may report anything (default: 0.02)",
+    )
+    publish.add_argument(
+        "--prefix",
+        default="",
+        metavar="TEXT",
+        help="measure boxes on annotated files only whose names begin so, e.g. nbm/ (default: all)",
     )
     publish.set_defaults(run=_publish)
     for module in COMMANDS:
@@ -307,6 +314,7 @@ def _publish(options: argparse.Namespace) -> int:
             limits=options.limit,
             frame_bias=options.frame_bias,
             false_alarms=options.false_alarms,
+            prefix=options.prefix,
             progress=progress,
         )
     print(f"{weights.path}: written")

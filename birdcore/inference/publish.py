@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,12 @@ from birdcore.evaluation.metric_names import (
 from birdcore.inference.acceptance import examine
 from birdcore.inference.engine import OnnxEngine, TorchEngine
 from birdcore.inference.predictor import Predictor
-from birdcore.inference.report import evaluate_clips, evaluate_localization, evaluate_rejection
+from birdcore.inference.report import (
+    complete_recordings,
+    evaluate_clips,
+    evaluate_localization,
+    evaluate_rejection,
+)
 from birdcore.models.card import model_card
 from birdcore.models.checkpoint import Weights, find_weights, load_model, save_weights
 from birdcore.models.ensemble import member_config
@@ -44,6 +50,8 @@ from birdcore.models.registry import localizes
 from birdcore.models.versions import install_weights
 
 __all__ = ["has_test_split", "noise_bias", "publish"]
+
+logger = logging.getLogger(__name__)
 
 FALSE_ALARM_TARGET = 0.02
 """Share of bird-free validation windows that may report anything: under half of the 1 in 20 that we promise."""
@@ -90,6 +98,7 @@ def publish(
     limits: list[str],
     frame_bias: float = 0.0,
     false_alarms: float = FALSE_ALARM_TARGET,
+    prefix: str = "",
     progress: Callable[[str, float], None] | None = None,
 ) -> Weights:
     """Calibrate and measure a run's weights, and install them where they pass the gate.
@@ -106,6 +115,7 @@ def publish(
     limits : known weaknesses, a sentence each
     frame_bias : see ModelConfig; chosen on a validation fold, by a run of the same settings that held one out
     false_alarms : share of bird-free validation windows that may report anything, in [0, 1)
+    prefix : beginning of the names of the annotated files to measure on; "" for all
     progress : called with the name of a step and the share of it done
 
     Raises
@@ -129,6 +139,7 @@ def publish(
         limits=limits,
         frame_bias=frame_bias,
         false_alarms=false_alarms,
+        prefix=prefix,
         step=step,
     )
     settings = source.facts["train_config"]
@@ -175,6 +186,7 @@ def _prepare(
     limits: list[str],
     frame_bias: float,
     false_alarms: float,
+    prefix: str,
     step: Callable[[str], Callable[[float], None] | None],
 ) -> Weights:
     """Calibrated weights with report and card."""
@@ -194,7 +206,17 @@ def _prepare(
     if has_test_split(data, settings):
         report["clips"] = evaluate_clips(predictor, manifest, progress=step("recordings"))
         if strong and localizes(config):
-            report["localization"] = evaluate_localization(predictor, data / strong, progress=step("boxes"))
+            if complete_recordings(data / strong, prefix=prefix):
+                report["localization"] = evaluate_localization(
+                    predictor, data / strong, prefix=prefix, progress=step("boxes")
+                )
+            else:
+                logger.warning(
+                    "%s: no recording of the test split%s is annotated from end to end, so it is not measured when and "
+                    "at what frequency the model hears",
+                    data / strong,
+                    f" whose name begins with {prefix!r}" if prefix else "",
+                )
         if extra:
             codes = {recording.label for recording in read_manifest(data / extra)}
             report["rejection"] = evaluate_rejection(
@@ -296,9 +318,10 @@ def _headline_metrics(report: dict[str, Any]) -> dict[str, Any]:
         metrics[FRAME_F1] = found["frames"]["macro_f1"]
         metrics["event macro F1 (200 ms collar)"] = found["events_by_collar"]["macro_f1"]
         metrics["event macro F1 (IoU 0.5)"] = found["events_by_overlap"]["macro_f1"]
-        metrics["time-frequency Dice"] = found["dice"]["macro"]
-        for iou, value in found["box_average_precision"].items():
-            metrics[f"box average precision at IoU {iou}"] = value
+        if found["dice"] is not None:  # the boxes have bands
+            metrics["time-frequency Dice"] = found["dice"]["macro"]
+            for iou, value in found["box_average_precision"].items():
+                metrics[f"box average precision at IoU {iou}"] = value
     if "rejection" in report:
         found = report["rejection"]
         metrics[KNOWN_FROM_UNKNOWN] = found["auroc"]

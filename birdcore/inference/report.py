@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GRID_SECONDS",
     "REED_WARBLERS",
+    "complete_recordings",
     "evaluate_clips",
     "evaluate_localization",
     "evaluate_rejection",
@@ -164,12 +165,36 @@ def evaluate_clips(
     return _plain(result)
 
 
+def complete_recordings(
+    annotations_path: str | Path, *, split: str = "test", prefix: str = ""
+) -> list[AnnotatedRecording]:
+    """The recordings on which localization is measured: those whose every audible bird is boxed.
+
+    Parameters
+    ----------
+    annotations_path, split, prefix : see :func:`evaluate_localization`
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read.
+    """
+    folder = Path(annotations_path).parent.resolve()
+    return [
+        recording
+        for recording in read_annotations(annotations_path)
+        if recording.complete
+        and split in ("", recording.split)
+        and Path(os.path.relpath(recording.path, folder)).as_posix().startswith(prefix)
+    ]
+
+
 def evaluate_localization(
     predictor: Predictor,
     annotations_path: str | Path,
     *,
     split: str = "test",
-    prefix: str = "nbm/",
+    prefix: str = "",
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """How well it is told when, and at what frequency, species sing.
@@ -201,13 +226,7 @@ def evaluate_localization(
     DataError
         If the table cannot be read, nothing in it can be evaluated, or the model has no frame head.
     """
-    annotated = [
-        recording
-        for recording in read_annotations(annotations_path)
-        if split in ("", recording.split)
-        and recording.complete
-        and Path(os.path.relpath(recording.path, Path(annotations_path).parent.resolve())).as_posix().startswith(prefix)
-    ]
+    annotated = complete_recordings(annotations_path, split=split, prefix=prefix)
     if not annotated:
         raise DataError(
             f"{annotations_path}: no completely annotated recording with split {split!r} whose name begins with "

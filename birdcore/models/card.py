@@ -127,30 +127,24 @@ def _localization_text(found: dict[str, Any]) -> str:
         "frame F1, macro (micro)": f"{_number(found['frames']['macro_f1'])} ({_number(found['frames']['micro_f1'])})",
         "event F1, 200 ms collar, macro": _number(found["events_by_collar"]["macro_f1"]),
         "event F1, temporal IoU 0.5, macro": _number(found["events_by_overlap"]["macro_f1"]),
-        "time-frequency Dice, macro": _number(found["dice"]["macro"]),
-        **{
-            f"box average precision at IoU {iou}": _number(value)
-            for iou, value in found["box_average_precision"].items()
-        },
     }
+    columns = {"frame F1": "frame_f1"}
+    if found["dice"] is not None:  # the boxes have bands
+        precisions = found["box_average_precision"]
+        figures["time-frequency Dice, macro"] = _number(found["dice"]["macro"])
+        figures |= {f"box average precision at IoU {iou}": _number(value) for iou, value in precisions.items()}
+        columns |= {"Dice": "dice"} | {f"AP@{iou}": f"box_average_precision_{iou}" for iou in precisions}
     per_class = [
-        (
-            f"`{row['code']}`",
-            str(row["support"]),
-            _number(row["frame_f1"]),
-            _number(row["dice"]),
-            _number(row["box_average_precision_0.3"]),
-            _number(row["box_average_precision_0.5"]),
-        )
+        (f"`{row['code']}`", str(row["support"]), *(_number(row[key]) for key in columns.values()))
         for row in found["per_class"]
         if row["support"]
     ]
     return "\n\n".join(
         [
-            f"On {found['num_recordings']} hand-annotated field recordings of the test split, {found['num_events']} boxes of "
+            f"On {found['num_recordings']} recordings of the test split whose every bird is boxed, {found['num_events']} boxes of "
             f"{found['num_species']} known species; frames of {1000 * found['grid_seconds']:.0f} ms.",
             _table(("figure", "value"), list(figures.items())),
-            _table(("species", "boxes", "frame F1", "Dice", "AP@0.3", "AP@0.5"), per_class),
+            _table(("species", "boxes", *columns), per_class),
         ]
     )
 

@@ -64,10 +64,11 @@ def data(tmp_path_factory):
     )
     boxes = {"start_s": 0.2, "end_s": 0.6, "low_hz": 2000, "high_hz": 4000, "label_kind": "hand boxes (Audacity, all)"}
     table(
-        folder / "strong/annotations.csv", [{"filename": "nbm/a.wav", "species_code": "alpha", "split": "test"} | boxes]
+        folder / "strong/annotations.csv",
+        [{"filename": "mine/a.wav", "species_code": "alpha", "split": "test"} | boxes],
     )
-    (folder / "strong/nbm").mkdir()
-    write("strong/nbm/a.wav")
+    (folder / "strong/mine").mkdir()
+    write("strong/mine/a.wav")
     return folder
 
 
@@ -154,6 +155,30 @@ def test_data_without_a_test_split_is_published_with_the_figures_of_its_validati
     weights = publish(run / "weights", tmp_path / "own", data=untested, summary="Own.", limits=[])
     assert weights.facts["metrics"] == {"macro ROC-AUC, validation fold": 0.75}
     assert "no recordings set aside for testing" in (weights.path / "README.md").read_text()
+
+
+def with_boxes(data, folder, **changes):
+    """A copy of the data whose boxes say something else."""
+    shutil.copytree(data, folder)
+    with (folder / "strong/annotations.csv").open(newline="") as file:
+        rows = [row | changes for row in csv.DictReader(file)]
+    table(folder / "strong/annotations.csv", rows)
+    return folder
+
+
+def test_boxes_without_bands_are_measured_in_time_alone(quiet_weights, data, tmp_path):
+    bandless = with_boxes(data, tmp_path / "data", low_hz="", high_hz="")
+    weights = publish(quiet_weights.path, tmp_path / "own", data=bandless, summary="Own.", limits=[])
+    assert "frame macro F1" in weights.facts["metrics"] and "time-frequency Dice" not in weights.facts["metrics"]
+    card = (weights.path / "README.md").read_text()
+    assert "| species | boxes | frame F1 |" in card and "Dice" not in card
+
+
+def test_where_no_test_recording_is_boxed_localization_is_left_out(quiet_weights, data, tmp_path, caplog):
+    boxed = with_boxes(data, tmp_path / "data", split="train")
+    weights = publish(quiet_weights.path, tmp_path / "own", data=boxed, summary="Own.", limits=[])
+    assert json.loads((weights.path / "report.json").read_text()).keys() == {"clips", "rejection"}
+    assert "annotated from end to end, so it is not measured" in caplog.text
 
 
 def test_bias_takes_birdless_windows_down_to_the_threshold(published, run_weights, data, tmp_path):

@@ -12,7 +12,12 @@ from birdcore.config import MEL_S0, ClassName, ModelConfig
 from birdcore.errors import AudioError, DataError
 from birdcore.evaluation.clips import bootstrap_interval
 from birdcore.inference import report
-from birdcore.inference.report import evaluate_clips, evaluate_localization, evaluate_rejection
+from birdcore.inference.report import (
+    complete_recordings,
+    evaluate_clips,
+    evaluate_localization,
+    evaluate_rejection,
+)
 from birdcore.scores import Scores
 
 CODES = ("gretit1", "eurbla", "grrwar1", "marwar3", "blrwar1", "sedwar1")
@@ -141,7 +146,7 @@ TRUTH = {
 def evaluated(tmp_path, heard, *, rows=ROWS, **options):
     """Figures of a model that hears these boxes."""
     predictor = KnowingPredictor(lambda stem: localized_scores(heard[stem], **options))
-    return evaluate_localization(predictor, written(tmp_path / "a.csv", rows))
+    return evaluate_localization(predictor, written(tmp_path / "a.csv", rows), prefix="nbm/")
 
 
 class TestClips:
@@ -233,6 +238,23 @@ class TestLocalization:
         assert (result["num_recordings"], result["num_events"], result["num_species"]) == (2, 3, 2)
         assert result["num_events_of_unknown_species"] == 2
         assert json.dumps(result, allow_nan=False)
+
+    def test_all_that_is_boxed_from_end_to_end_is_used_unless_a_prefix_is_given(self, tmp_path):
+        heard = TRUTH | {"d": [("gretit1", 0, 9, 1000, 4000)]}
+        predictor = KnowingPredictor(lambda stem: localized_scores(heard[stem]))
+        result = evaluate_localization(predictor, written(tmp_path / "a.csv", ROWS))
+        assert (result["prefix"], result["num_recordings"], result["num_events"]) == ("", 3, 4)
+        assert result["frames"]["macro_f1"] == 1
+
+    def test_recordings_boxed_from_end_to_end_are_told_by_split_and_name(self, tmp_path):
+        table = written(tmp_path / "a.csv", [*ROWS, annotation("one", "gretit1", 0, 9) | {"label_kind": "one song"}])
+
+        def names(**choice):
+            return [recording.path.stem for recording in complete_recordings(table, **choice)]
+
+        assert names() == ["a", "b", "d"]
+        assert names(prefix="other/") == ["d"] and names(prefix="nowhere/") == []
+        assert names(split="train") == ["c"] and names(split="") == ["a", "b", "c", "d"]
 
     def test_a_silent_model_scores_zero(self, tmp_path):
         result = evaluated(tmp_path, {"a": [], "b": []})
