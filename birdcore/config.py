@@ -449,7 +449,10 @@ class TrainConfig:
     learning_rate, trunk_learning_rate, weight_decay, warmup_epochs, learning_rate_floor : see optimizer, schedule
     ema_decay : decay per step of the averaged weights that are validated and saved; 0 switches averaging off
     mixup, noise, max_mix : probabilities of mixup/background, and the most recordings in one window
+    balance : how far the drawing of recordings makes up for how many a species has; 0 draws them alike, 1 draws the
+        species alike, and at 0.5 a species with four times the recordings comes up twice as often
     spec_augment, gain_db, equalizer_db, shift_bands : strength of augmentation
+    stretch : probability that a window is stretched or squeezed in time, by up to a tenth
     speech : synthesised voices among the backgrounds, so that people talking are not taken for birds; 0 for none
     recording_noise : probability that the background comes from the noise part of a labelled recording
     twins : probability that a recording is replaced by its noise-reduced twin
@@ -502,10 +505,12 @@ class TrainConfig:
     mixup: float = 0.5
     noise: float = 0.5
     max_mix: int = 2
+    balance: float = 0.5
     spec_augment: float = 1.0
     gain_db: float = 12.0
     equalizer_db: float = 6.0
     shift_bands: float = 1.0
+    stretch: float = 0.3
     speech: int = 0
     recording_noise: float = 0.0
     twins: float = 0.0
@@ -529,7 +534,17 @@ class TrainConfig:
         for name in ("learning_rate", "trunk_learning_rate", "window_seconds"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must be above 0")
-        for name in ("mixup", "noise", "recording_noise", "twins", "cut_out", "label_smoothing", "ema_decay"):
+        for name in (
+            "mixup",
+            "noise",
+            "recording_noise",
+            "twins",
+            "cut_out",
+            "balance",
+            "stretch",
+            "label_smoothing",
+            "ema_decay",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must be between 0 and 1")
         for name in ("weight_decay", "warmup_epochs", "patience", "spec_augment", "teacher_weight"):
@@ -565,6 +580,8 @@ def _check_treatments(names: tuple[str, ...]) -> None:
 MEL_PRESETS = {
     "s0": MEL_S0,
     "s1": MEL_S1,
+    "mfcc": MEL_S1_MFCC,
+    "mel_mfcc": MEL_S1_MEL_MFCC,
     "s1_mfcc": MEL_S1_MFCC,
     "s1_mel_mfcc": MEL_S1_MEL_MFCC,
     "s2": MEL_S2,

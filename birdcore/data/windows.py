@@ -170,13 +170,10 @@ class _Group:
     probabilities: np.ndarray
 
 
-def _balanced(sources: list[TrainingSource]) -> np.ndarray:
-    """Probabilities that draw each class alike, damped.
-
-    A class with four times the recordings comes up twice as often. Within a class weights decide.
-    """
+def _balanced(sources: list[TrainingSource], balance: float) -> np.ndarray:
+    """Probability of each source: classes come up as ``TrainConfig.balance`` says; within a class weights decide."""
     counts = Counter(source.label for source in sources)
-    weights = np.array([counts[source.label] ** -0.5 * source.weight for source in sources])
+    weights = np.array([counts[source.label] ** -balance * source.weight for source in sources])
     return weights / weights.sum()
 
 
@@ -227,7 +224,7 @@ class WindowMaker:
         parts = [(self.weak, 0.42), (self.strong, 0.24), (self.auxiliary, 0.2), (self.backgrounds, 0.14)]
         total = sum(share for sources, share in parts if sources)
         self._groups = [
-            _Group(sources=sources, share=share / total, probabilities=_balanced(sources))
+            _Group(sources=sources, share=share / total, probabilities=_balanced(sources, self.config.balance))
             for sources, share in parts
             if sources
         ]
@@ -279,7 +276,7 @@ class WindowMaker:
         """A window from a source, with its targets."""
         config, grid = self.config, self.grid
         window_frames = config.window_frames
-        stretch = generator.uniform(0.9, 1.1) if generator.random() < 0.3 else 1.0
+        stretch = generator.uniform(0.9, 1.1) if generator.random() < config.stretch else 1.0
         cut_frames = round(window_frames * stretch)
         start = self._start(source, cut_frames, generator)
         mel = np.zeros((cut_frames, source.mel.shape[1]), dtype=np.float32)
