@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.models import choose_epochs, curve, finished_rows, list_presets, markdown
+from benchmarks.models import choose_epochs, curve, finished_rows, list_presets, markdown, table
+from benchmarks.report import RESULTS
 from birdcore.config import TrainConfig, to_dict
+from birdcore.places import project_root
 
 CONFIG = TrainConfig(architecture="crnn", features="yamnet_wide", windows_per_epoch=640, batch_size=16)
 
@@ -76,9 +78,16 @@ def test_the_table_ranks_presets_and_says_which_failed():
     lines = text.splitlines()
     assert lines[2].startswith("| `good` | 0.950 (0.850–1.000)") and lines[3].startswith("| `poor`")
     assert "for about 600 s on 2 processor core(s)" in text
-    assert "`poor` is not clearly better than chance" in text and "0.500, –, 0.620" in text
+    assert "`poor` does not beat chance by a wide margin" in text and "0.500, –, 0.620" in text
     assert "`broken` could not be trained: yamnet.tflite: no such file" in text
-    assert "`good` is not" not in text
+    assert "`good` does not" not in text and text.startswith(table(rows))
+
+
+def test_the_readme_shows_the_table_of_the_results():
+    rows = json.loads((RESULTS / "models.json").read_text(encoding="utf-8"))["rows"]
+    readme = (project_root() / "README.md").read_text(encoding="utf-8")
+    assert table(rows) in readme, "copy the table of benchmarks/results/models.md into README.md"
+    assert (RESULTS / "models.md").read_text(encoding="utf-8") == markdown(rows, budget=600) + "\n"
 
 
 def test_a_bench_goes_on_from_rows_of_the_same_budget_and_settings(tmp_path):
