@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--probe", type=int, metavar="N", help="train N steps only, and say how fast that is and what memory it takes"
     )
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")
+    parser.add_argument("--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="override settings")
     parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (default: BIRDCORE_DATA, or data/)")
     parser.add_argument(
         "--track", choices=("wandb", "mlflow"), help="also log to this service (default: BIRDCORE_TRACK, or none)"

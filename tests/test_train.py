@@ -27,6 +27,7 @@ def run(*words):
         (("--config", "c.toml", "--splits", "grouped"), "--splits goes with --folds"),
         (("--config", "c.toml", "--folds", "5", "--splits", "random"), "must be one of 'grouped', 'stratified'"),
         (("--config", "c.toml", "--folds", "5", "--set", "devices=2"), "on one device"),
+        (("--config", "c.toml", "--set", "epochs=3", "epochs=0"), "epochs = 0: must be at least 1"),
         (("--config", "c.toml", "--folds", "0"), "num_folds = 0: must be at least 1"),
         (("--sweep", "s.toml", "--folds", "5"), "--sweep stands alone"),
         (("--sweep", "s.toml", "--set", "epochs=1"), "does not reach into a sweep"),
