@@ -44,6 +44,11 @@ SETTLING_SECONDS = 0.05
 
 MAX_LEVEL = 16.0
 
+# Recorders for everything from speech to bats keep 8 to 384 kHz; what is a little outside (AAC at 7350 Hz, detectors at
+# 400 kHz) is read, too. Far outside only a damaged header is, and a rate of 1 Hz would make hours of every second.
+LOWEST_RATE, HIGHEST_RATE = 8000, 384_000
+RATE_TOLERANCE = 0.1
+
 
 @dataclass(frozen=True, kw_only=True)
 class AudioInfo:
@@ -240,7 +245,8 @@ def probe_audio(path: str | Path) -> AudioInfo:
     Raises
     ------
     AudioError
-        If the file is missing, a folder, empty, not audio, cut off beyond use, or a header without sound.
+        If the file is missing, a folder, empty, not audio, cut off beyond use, a header without sound, or its sample
+        rate is outside 8 to 384 kHz by more than a tenth.
     """
     reader, info = _open(Path(path))
     try:
@@ -277,7 +283,8 @@ def open_audio(
     Raises
     ------
     AudioError
-        Here: if the file is missing, a folder, empty, not audio, a header without sound, or ends before the onset.
+        Here: if the file is missing, a folder, empty, not audio, a header without sound, ends before the onset, or its
+        sample rate is outside 8 to 384 kHz by more than a tenth.
         While iterating: if samples are NaN or infinite, or less than 0.1 s of a damaged file can be read. A file that
         breaks off later is read up to there, and ``fault`` says so.
     ConfigError
@@ -314,6 +321,12 @@ def _open(path: Path) -> tuple[Reader, AudioInfo]:
         reader = _open_reader(path, container)
     except OSError as error:
         raise AudioError(f"{path.name}: cannot be opened ({error.strerror}); check who may read it") from error
+    if not LOWEST_RATE * (1 - RATE_TOLERANCE) <= reader.sample_rate <= HIGHEST_RATE * (1 + RATE_TOLERANCE):
+        reader.close()
+        raise AudioError(
+            f"{path.name}: has a sample rate of {reader.sample_rate:,} Hz, expected {LOWEST_RATE:,} to "
+            f"{HIGHEST_RATE:,} Hz; correct the rate in its header if it is wrong, or export it again at 48,000 Hz"
+        )
     info = AudioInfo(
         path=path,
         sample_rate=reader.sample_rate,

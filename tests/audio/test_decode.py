@@ -457,6 +457,25 @@ def test_nan_and_infinite_samples_are_refused_with_their_place(value, channels, 
         load_audio(wav(samples), sample_rate=16_000)
 
 
+@pytest.mark.parametrize("sample_rate", [1, 7, 4000, 768_000, 2_000_000_000])
+def test_a_sample_rate_that_no_recorder_has_is_refused(sample_rate, wav):
+    path = wav(np.zeros(8000), subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    content[24:28] = struct.pack("<I", sample_rate)
+    path.write_bytes(content)
+    for read in (probe_audio, lambda path: load_audio(path, sample_rate=32_000)):
+        with pytest.raises(
+            AudioError,
+            match=rf"^owl\.wav: has a sample rate of {sample_rate:,} Hz, expected 8,000 to 384,000 Hz; correct the rate",
+        ):
+            read(path)
+
+
+def test_a_sample_rate_a_little_outside_is_read(wav, make_song):
+    for sample_rate in (7350, 400_000):
+        assert load_audio(wav(make_song(0.5, sample_rate), sample_rate), sample_rate=32_000).fault is None
+
+
 def test_the_part_before_a_nan_is_read(wav):
     samples = np.zeros(80_000, dtype=np.float32)
     samples[60_000] = np.nan
