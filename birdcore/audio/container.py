@@ -6,6 +6,10 @@ take playlists, which open other files and addresses.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import io
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +37,9 @@ PLACEHOLDER_SIZES = (range(0x7FFFF000, 0x80000000), range(0xFFFFF000, 0x10000000
 
 HEAD_LENGTH = 4096
 OGG_LARGEST_PAGE = 65_307
+OGG_NO_POSITION = 0xFFFFFFFFFFFFFFFF
+OGG_MOST_TRIALS = 10_000
+MIRRORED_BYTES = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +53,8 @@ class Container:
     libsndfile : whether libsndfile is tried first
     announces_duration : whether a duration in the header is one the file states; a decoder only estimates it otherwise
     declared_bytes : size that the file should have according to its header; None where it does not say
+    has_holes : pages in the middle of an Ogg file are damaged or missing
+    chain : of an Ogg file of several recordings one after the other, the frames of each; else empty
     """
 
     name: str
@@ -53,6 +62,8 @@ class Container:
     libsndfile: bool = False
     announces_duration: bool = True
     declared_bytes: int | None = None
+    has_holes: bool = False
+    chain: tuple[int, ...] = ()
 
 
 def identify_container(path: Path) -> Container:
@@ -84,6 +95,9 @@ def identify_container(path: Path) -> Container:
         raise AudioError(
             f"{path.name}: holds {_describe(head)}, not sound that can be read; expected {AUDIO_IN_OTHER_WORDS}"
         )
+    if container.name == "ogg":
+        has_holes, chain = _walk_ogg(path, path.stat().st_size, path.stat().st_mtime_ns)
+        return dataclasses.replace(container, has_holes=has_holes, chain=chain)
     return container
 
 
@@ -99,6 +113,72 @@ def ogg_is_complete(path: Path) -> bool:
     if len(page) < 27 or len(page) < 27 + page[26]:
         return False
     return bool(page[5] & 4) and len(page) >= 27 + page[26] + sum(page[27 : 27 + page[26]])
+
+
+@functools.lru_cache(maxsize=64)
+def _walk_ogg(path: Path, size: int, modified: int) -> tuple[bool, tuple[int, ...]]:
+    """Whether an Ogg file has holes, and the frames of each recording in it if there are several.
+
+    Decoders pass over damaged pages without a word, and all that follows comes too early; libsndfile reads the first
+    recording of a chain only. What is missing at the end is not looked at here, see :func:`ogg_is_complete`.
+
+    Parameters
+    ----------
+    path : the file
+    size, modified : bytes and time of change; a changed file is walked anew
+    """
+    has_holes, at_fault, at_start = False, False, True
+    numbers: dict[bytes, int] = {}
+    lengths: list[int] = []
+    with open(path, "rb", buffering=1 << 20) as file:
+        while found := _next_ogg_page(file):
+            page, skipped = found
+            begins, serial, number = bool(page[5] & 2), page[14:18], int.from_bytes(page[18:22], "little")
+            at_fault |= skipped or (not begins and serial in numbers and number != numbers[serial] + 1)
+            # What cannot be read before the first page or after the last is no hole.
+            has_holes |= at_fault and bool(lengths)
+            at_fault = False
+            if begins and not at_start:
+                numbers.clear()
+            if begins and (not at_start or not lengths):
+                lengths.append(0)
+            at_start = begins
+            numbers[serial] = number
+            position = int.from_bytes(page[6:14], "little")
+            if lengths and position != OGG_NO_POSITION:
+                lengths[-1] = max(lengths[-1], position)
+    return has_holes, tuple(lengths) if len(lengths) > 1 else ()
+
+
+def _next_ogg_page(file: io.BufferedReader) -> tuple[bytes, bool] | None:
+    """The next whole and undamaged page, and whether anything before it had to be skipped; None at the end.
+
+    Of what is no Ogg for hundreds of megabytes the end is not looked for.
+    """
+    start = file.tell()
+    skipped = False
+    for _ in range(OGG_MOST_TRIALS):
+        page = file.read(27)
+        if len(page) < 27:
+            break
+        if page.startswith(b"OggS"):
+            page += file.read(page[26])
+            page += file.read(sum(page[27:]))
+            if _ogg_checksum(page) == int.from_bytes(page[22:26], "little"):
+                return page, skipped
+        skipped = True
+        file.seek(start + 1)
+        ahead = file.read(1 << 16)
+        at = ahead.find(b"OggS")
+        start += 1 + (at if at >= 0 else max(1, len(ahead) - 3))
+        file.seek(start)
+    return None
+
+
+def _ogg_checksum(page: bytes) -> int:
+    """Ogg's CRC-32 of a page, which is zlib's with the bits of every byte, and of the sum, the other way round."""
+    mirrored = (page[:22] + bytes(4) + page[26:]).translate(MIRRORED_BYTES)
+    return int(f"{zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF:032b}"[::-1], 2)
 
 
 def _recognise(head: bytes) -> Container | None:

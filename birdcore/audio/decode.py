@@ -78,7 +78,7 @@ class Sound:
     ----------
     samples : shape (num_samples,), float32 mono in [-1, 1]
     sample_rate : Hz
-    fault : a sentence where reading stopped early (a damaged file), else None
+    fault : a sentence where reading stopped early or something is missing (a damaged file), else None
     """
 
     samples: np.ndarray
@@ -99,7 +99,7 @@ class AudioStream(Iterator[np.ndarray]):
     ----------
     info : AudioInfo
     sample_rate : Hz, of the blocks
-    fault : None, or after the iteration a sentence that says where reading stopped early and how much is missing
+    fault : None, or after the iteration a sentence that says where reading stopped early or what is missing
     """
 
     def __init__(
@@ -187,8 +187,7 @@ class AudioStream(Iterator[np.ndarray]):
                 missing -= len(piece)
             if len(piece):
                 yield np.clip(piece, -1.0, 1.0)
-        if missing != 0:
-            self._note_fault()
+        self._note_fault(at_end=missing != 0)
 
     def _go_to_onset(self) -> tuple[int, soxr.ResampleStream | None]:
         """Samples to drop before the onset, at the rate asked for, and the resampler (None where there is no need).
@@ -224,19 +223,23 @@ class AudioStream(Iterator[np.ndarray]):
             )
         return np.ascontiguousarray(piece, dtype=np.float32)
 
-    def _note_fault(self) -> None:
-        """At the end of the file: say so if there should be more, or refuse what is too little to use."""
+    def _note_fault(self, *, at_end: bool) -> None:
+        """Say what is missing in the middle and at the end of what was read, or refuse what is too little to use."""
+        faults = []
+        rate, holes = self._reader.sample_rate, self._reader.holes
+        lacking = samples_to_seconds(sum(num_frames for _, num_frames in holes), rate)
+        if lacking >= 0.05:  # not where the part asked for ends at a hole's first samples
+            onset = samples_to_seconds(holes[0][0], rate)
+            faults.append(f"is damaged, and lacks {lacking:.1f} s from {onset:.1f} s on, taken as silence")
         reached, announced = self._position_seconds, self._reader.announced
         is_short = announced is not None and announced - reached > LENGTH_TOLERANCE_SECONDS
-        if not is_short and not self._reader.broken:
-            return
-        if reached < MIN_SECONDS:
-            raise _too_short(self._name, reached)
-        extent = f"{reached:.1f} s of the announced {announced:.1f} s" if announced else f"{reached:.1f} s"
-        self.fault = (
-            f"{self._name}: is damaged or was cut off, and could be read only up to {extent}; "
-            "if there should be more, copy or upload it again"
-        )
+        if at_end and (is_short or self._reader.broken):
+            if reached < MIN_SECONDS:
+                raise _too_short(self._name, reached)
+            extent = f"{reached:.1f} s of the announced {announced:.1f} s" if announced else f"{reached:.1f} s"
+            faults.append(f"is damaged or was cut off, and could be read only up to {extent}")
+        if faults:
+            self.fault = f"{self._name}: {'; '.join(faults)}; if there should be more, copy or upload it again"
 
 
 def probe_audio(path: str | Path) -> AudioInfo:
@@ -286,7 +289,8 @@ def open_audio(
         Here: if the file is missing, a folder, empty, not audio, a header without sound, ends before the onset, or its
         sample rate is outside 8 to 384 kHz by more than a tenth.
         While iterating: if samples are NaN or infinite, or less than 0.1 s of a damaged file can be read. A file that
-        breaks off later is read up to there, and ``fault`` says so.
+        breaks off later is read up to there, and ``fault`` says so; holes in an Ogg file are given as silence, so that
+        what follows keeps its times.
     ConfigError
         If sample_rate, block_seconds, onset or duration is out of range.
     """
@@ -344,6 +348,8 @@ def _open(path: Path) -> tuple[Reader, AudioInfo]:
 def _open_reader(path: Path, container: Container) -> Reader:
     """The first decoder that makes something of a file."""
     decoders = (SndfileReader, LibavReader) if container.libsndfile else (LibavReader,)
+    if container.has_holes or container.chain:
+        decoders = (LibavReader, SndfileReader)
     faults = []
     for decoder in decoders:
         try:

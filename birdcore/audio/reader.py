@@ -3,7 +3,8 @@
 libsndfile (through soundfile) reads the containers in which it seeks exactly. FFmpeg (through PyAV) reads the others,
 and what libsndfile cannot: codecs it lacks inside WAV or Ogg, and the headers of recorders that died before they could
 write the true size. FFmpeg also reads MP3: of a file with a variable bit rate and no length tag libsndfile returns only
-the beginning, and with a tag it seeks to the wrong place; what both decode is otherwise equal to 1e-6.
+the beginning, and with a tag it seeks to the wrong place; what both decode is otherwise equal to 1e-6. And it reads Ogg
+files that have holes or are chained: it knows when a page was due, and goes on with the next recording of a chain.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ PIECE_FRAMES = 8192
 
 # MP3 frames borrow bits from frames before them, AAC and Opus frames overlap: decoding starts earlier than asked.
 PREROLL_SECONDS = 1.0
+
+# Vorbis tells times to half a block (0.05 s at most). A hole of more than an hour is a damaged time and no hole.
+SMALLEST_HOLE_SECONDS = 0.1
+LARGEST_HOLE_SECONDS = 3600.0
 
 # Where libsndfile knows no length it reports the greatest number there is.
 UNKNOWN_FRAMES = 1 << 60
@@ -52,6 +57,8 @@ class Reader:
     announced : seconds that the file says it has, or None where it does not say
     position : frame that is read next, counted from the start of the file
     broken : whether the decoder met damage, or the file lacks its end mark
+    holes : first frame and number of frames of each part that is missing in the middle, as far as was read; such parts
+        are given as silence
     """
 
     sample_rate: int
@@ -61,6 +68,7 @@ class Reader:
     announced: float | None
     position: int
     broken: bool
+    holes: list[tuple[int, int]]
 
     def read(self) -> np.ndarray:
         """The next frames, mixed to one channel by their mean: shape (num_frames,), float32; empty at end or damage."""
@@ -108,7 +116,8 @@ class SndfileReader(Reader):
             # An uncompressed file that was cut off is shortened by libsndfile without a word; the header's size tells.
             self.announced = self.duration * max(1.0, container.declared_bytes / path.stat().st_size)
         self.position = 0
-        self.broken = container.name == "ogg" and not ogg_is_complete(path)
+        self.broken = container.name == "ogg" and (not ogg_is_complete(path) or container.has_holes)
+        self.holes = []
 
     def read(self) -> np.ndarray:
         return self._read(PIECE_FRAMES)
@@ -153,7 +162,10 @@ class LibavReader(Reader):
     def __init__(self, path: Path, container: Container) -> None:
         self.position = 0
         self.broken = False
+        self.holes = []
         self._skip = 0
+        self._num_missing = 0
+        self._has_holes, self._is_chain = container.has_holes, bool(container.chain)
         try:
             self._input = _open_input(path, container)
         except (av.FFmpegError, ValueError) as error:
@@ -173,26 +185,72 @@ class LibavReader(Reader):
             self.codec = self._stream.codec_context.name
             self.announced = self._stated_duration() if container.announces_duration else None
             self.duration = self.announced or max(_walk(path, container), first.samples / first.sample_rate)
+            if self._is_chain:
+                self.duration = samples_to_seconds(sum(container.chain), self.sample_rate)
+            if container.name == "ogg":
+                self.broken = not ogg_is_complete(path)
         except Unreadable:
             self._input.close()
             raise
 
     def read(self) -> np.ndarray:
-        while (frame := self._next_frame()) is not None:
-            if (frame.sample_rate, frame.layout.nb_channels) != (self.sample_rate, self.channels):
-                self.broken = True
-                break
-            piece = _mono(frame)[self._skip :]
-            self._skip = max(0, self._skip - frame.samples)
+        while True:
+            is_hole = self._num_missing > 0
+            if is_hole:
+                samples = np.zeros(min(self._num_missing, PIECE_FRAMES), dtype=np.float32)
+                self._num_missing -= len(samples)
+            else:
+                frame = self._next_frame()
+                if frame is None:
+                    break
+                if (frame.sample_rate, frame.layout.nb_channels) != (self.sample_rate, self.channels):
+                    self.broken = True
+                    break
+                self._num_missing = self._missing_before(frame)
+                if self._num_missing > seconds_to_samples(LARGEST_HOLE_SECONDS, self.sample_rate):
+                    self.broken = True
+                    break
+                if self._num_missing:
+                    self._frames = itertools.chain([frame], self._frames)
+                    continue
+                samples = _mono(frame)
+            piece = samples[self._skip :]
+            self._skip = max(0, self._skip - len(samples))
             if len(piece):
+                if is_hole:
+                    self._note_hole(len(piece))
                 self.position += len(piece)
                 return piece
+        self._num_missing = 0
         return np.zeros(0, dtype=np.float32)
+
+    def _missing_before(self, frame: av.AudioFrame) -> int:
+        """Samples that should come before a frame of an Ogg file with holes; the times of a chain are made to go on."""
+        if frame.pts is None or not (self._has_holes or self._is_chain):
+            return 0
+        expected = self.position - self._skip
+        seconds = float((frame.pts - self._origin) * self._stream.time_base)
+        ahead = seconds_to_samples(seconds, self.sample_rate) - expected
+        smallest = seconds_to_samples(SMALLEST_HOLE_SECONDS, self.sample_rate)
+        if abs(ahead) <= smallest:
+            return 0
+        if self._is_chain and (ahead < 0 or not self._has_holes):
+            self._origin = frame.pts - round(samples_to_seconds(expected, self.sample_rate) / self._stream.time_base)
+            return 0
+        return max(0, ahead)
+
+    def _note_hole(self, num_frames: int) -> None:
+        onset = self.position
+        if self.holes and sum(self.holes[-1]) == onset:
+            onset, earlier = self.holes.pop()
+            num_frames += earlier
+        self.holes.append((onset, num_frames))
 
     def start_at(self, frame: int) -> None:
         self._skip = frame
         target = samples_to_seconds(frame, self.sample_rate) - PREROLL_SECONDS
-        if target > 0:
+        # In a chain the same time comes several times: it is read from its start.
+        if target > 0 and not self._is_chain:
             ticks = int(target / self._stream.time_base)
             self._input.seek(self._origin + ticks, stream=self._stream, backward=True)
             self._frames = self._input.decode(self._stream)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from birdcore.audio import container as container_module
 from birdcore.audio.container import identify_container, ogg_is_complete
 from birdcore.errors import AudioError
 
@@ -109,3 +110,41 @@ def test_an_ogg_file_is_complete_up_to_its_last_byte_only(subtype, tmp_path):
     for length in (len(content) - 1, len(content) // 2, 100, 20):
         path.write_bytes(content[:length])
         assert not ogg_is_complete(path)
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_holes_in_an_ogg_file_are_found(subtype, tmp_path):
+    path = tmp_path / "song.ogg"
+    samples = np.random.default_rng(0).uniform(-0.1, 0.1, 48_000 * 6)
+    soundfile.write(path, samples, 48_000, format="OGG", subtype=subtype)
+    content = path.read_bytes()
+    assert (identify_container(path).has_holes, identify_container(path).chain) == (False, ())
+    pages = [at for at in range(len(content)) if content.startswith(b"OggS", at)]
+    middle = pages[len(pages) // 2]
+    damaged = {
+        "zeros over pages": content[: middle + 9] + bytes(9000) + content[middle + 9009 :],
+        "one wrong byte": content[: middle + 300] + bytes([content[middle + 300] ^ 1]) + content[middle + 301 :],
+        "a page left out": content[:middle] + content[pages[len(pages) // 2 + 1] :],
+        "noise between pages": content[:middle] + b"OggS noise" * 200 + bytes(200_000) + content[middle:],
+    }
+    for number, (what, changed) in enumerate(damaged.items()):
+        path = tmp_path / f"{number}.ogg"
+        path.write_bytes(changed)
+        assert identify_container(path).has_holes, what
+    path = tmp_path / "cut.ogg"
+    path.write_bytes(content[:middle] + bytes(5000))
+    assert not identify_container(path).has_holes  # nothing comes after: it is cut off
+
+
+def test_a_chained_ogg_file_is_told_from_one_with_several_tracks(tmp_path):
+    path = tmp_path / "song.ogg"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.1, 0.1, 48_000), 48_000, format="OGG")
+    content = path.read_bytes()
+    path.write_bytes(content * 3)
+    container = identify_container(path)
+    assert (container.chain, container.has_holes) == ((48_000, 48_000, 48_000), False)
+    first_page = content[: content.index(b"OggS", 4)]
+    other_track = first_page[:14] + b"\1\2\3\4" + first_page[18:22] + bytes(4) + first_page[26:]
+    checksum = container_module._ogg_checksum(other_track).to_bytes(4, "little")
+    path.write_bytes(first_page + other_track[:22] + checksum + other_track[26:] + content[len(first_page) :])
+    assert (identify_container(path).chain, identify_container(path).has_holes) == ((), False)

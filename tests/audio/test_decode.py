@@ -1,3 +1,4 @@
+import re
 import shutil
 import struct
 import tracemalloc
@@ -266,6 +267,59 @@ def test_a_cut_file_of_the_other_kinds_says_so_too(name, songs, tmp_path):
     sound = load_audio(cut, sample_rate=sample_rate)
     assert 1 < len(sound.samples) / sample_rate < 5
     assert f"{name}: is damaged or was cut off, and could be read only up to" in sound.fault
+
+
+@pytest.mark.parametrize("name", ["song.ogg", "song.opus"])
+def test_what_follows_a_hole_in_an_ogg_file_keeps_its_times_and_the_hole_is_told(name, tmp_path):
+    sample_rate = 48_000
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, sample_rate * 8).astype(np.float32)
+    path = tmp_path / f"whole_{name}"
+    soundfile.write(path, noise, sample_rate, format="OGG", subtype="OPUS" if name.endswith("opus") else "VORBIS")
+    whole = load_audio(path, sample_rate=32_000).samples
+    content = path.read_bytes()
+    damaged = tmp_path / name
+    middle = len(content) // 2
+    damaged.write_bytes(content[:middle] + bytes(len(content) // 8) + content[middle + len(content) // 8 :])
+    sound = load_audio(damaged, sample_rate=32_000)
+    assert len(sound.samples) == pytest.approx(len(whole), abs=32)
+    assert probe_audio(damaged).duration == pytest.approx(8, abs=0.01)
+    told = re.fullmatch(
+        rf"{re.escape(name)}: is damaged, and lacks (\d\.\d) s from (\d\.\d) s on, taken as silence; "
+        "if there should be more, copy or upload it again",
+        sound.fault,
+    )
+    lacking, onset = float(told[1]), float(told[2])
+    assert 0.8 < lacking < 3.5
+    assert 2.5 < onset < 4.2
+    silent = sound.samples[round((onset + 0.1) * 32_000) : round((onset + lacking - 0.2) * 32_000)]
+    assert not silent.any()
+    for begin, end in [(0.0, onset - 0.1), (onset + lacking + 0.2, 7.9)]:
+        error = sound.samples[round(begin * 32_000) : round(end * 32_000)]
+        error = error - whole[round(begin * 32_000) : round(end * 32_000)]
+        assert np.abs(error).mean() < 0.01
+    for begin in (0.5, onset + 0.3, onset + lacking - 0.1, 7.0):
+        part = load_audio(damaged, sample_rate=32_000, onset=begin, duration=0.5)
+        start = round(begin * 32_000)
+        assert np.abs(part.samples - sound.samples[start : start + 16_000]).max() < 1e-3
+        assert (part.fault is None) == (begin in (0.5, 7.0))
+
+
+@pytest.mark.parametrize("name", ["song.ogg", "song.opus"])
+def test_all_recordings_of_a_chained_ogg_file_are_read(name, songs, tmp_path):
+    path, _, sample_rate = songs[name]
+    once = load_audio(path, sample_rate=sample_rate).samples
+    chain = tmp_path / name
+    chain.write_bytes(path.read_bytes() * 3)
+    sound = load_audio(chain, sample_rate=sample_rate)
+    assert sound.fault is None
+    assert len(sound.samples) / sample_rate == pytest.approx(18, abs=0.15)
+    assert probe_audio(chain).duration == pytest.approx(18, abs=0.1)
+    shifts = range(-sample_rate // 50, sample_rate // 20)
+    half = len(once) // 2
+    errors = [np.abs(sound.samples[6 * sample_rate + s :][:half] - once[:half]).mean() for s in shifts]
+    assert min(errors) < 1e-3
+    part = load_audio(chain, sample_rate=sample_rate, onset=13.0, duration=1.0).samples
+    assert np.abs(part - sound.samples[13 * sample_rate : 14 * sample_rate]).max() < 1e-4
 
 
 def test_a_part_before_the_fault_is_without_fault(songs, tmp_path):
