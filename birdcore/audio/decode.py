@@ -320,6 +320,8 @@ def _open(path: Path) -> tuple[Reader, AudioInfo]:
         raise AudioError(f"{path.name}: there is no such file; check the path")
     if path.is_dir():
         raise AudioError(f"{path.name}: is a folder, not a recording; name a file in it")
+    if not path.is_file():  # opening a pipe would wait for whoever writes into it
+        raise AudioError(f"{path.name}: is a pipe or a device, not a recording; save the sound to a file first")
     try:
         container = identify_container(path)
         reader = _open_reader(path, container)

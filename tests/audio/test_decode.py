@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import struct
@@ -455,6 +456,11 @@ def folder(tmp_path, **_):
     return tmp_path
 
 
+def pipe(tmp_path, **_):
+    os.mkfifo(tmp_path / "owl.wav")
+    return tmp_path / "owl.wav"
+
+
 REFUSALS = [
     (header_only, "owl.wav: has a header but no sound in it; record, copy or export it again"),
     (zero_length, "owl.wav: has a header but no sound in it; record, copy or export it again"),
@@ -483,6 +489,7 @@ REFUSALS = [
     ),
     (missing, "owl.wav: there is no such file; check the path"),
     (folder, "{name}: is a folder, not a recording; name a file in it"),
+    (pipe, "owl.wav: is a pipe or a device, not a recording; save the sound to a file first"),
 ]
 
 
