@@ -22,7 +22,7 @@ from birdcore import __version__
 from birdcore.commands import classifier, data, outside, quantize, submission
 from birdcore.config import to_dict
 from birdcore.errors import BirdcoreError, ConfigError
-from birdcore.export.cells import path_text
+from birdcore.export.cells import terminal_text
 from birdcore.export.files import write_text
 from birdcore.inference.batch import FORMATS, BatchProgress, analyze_files
 from birdcore.inference.publication import record_publication
@@ -60,10 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options)
     except BirdcoreError as error:
-        print(f"birdcore {options.command}: {error}", file=sys.stderr)
+        print(f"birdcore {options.command}: {terminal_text(str(error))}", file=sys.stderr)
         return EXIT_REFUSED
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{terminal_text(str(error.filename))}: " if error.filename else ""
         print(f"birdcore {options.command}: {where}{error.strerror or error}", file=sys.stderr)
         return EXIT_REFUSED
     except KeyboardInterrupt:
@@ -217,7 +217,7 @@ def _analyze(options: argparse.Namespace) -> int:
     resumed = f" ({report.num_resumed} of them before)" if report.num_resumed else ""
     print(f"{report.num_recordings} recordings{resumed}, {report.num_events} events: {report.output}")
     for path, fault in report.faults:
-        print(f"analysed in part: {path}: {fault}", file=sys.stderr)
+        print(f"analysed in part: {terminal_text(path)}: {terminal_text(fault)}", file=sys.stderr)
     if report.failures:
         listed = report.output / "failures.csv"
         print(f"{len(report.failures)} could not be analysed; the reasons are in {listed}", file=sys.stderr)
@@ -367,7 +367,7 @@ def _batch_bar() -> Iterator[Callable[[BatchProgress], None]]:
         def report(progress: BatchProgress) -> None:
             bar.total = progress.num_found
             failed = f" ({progress.num_failed} failed)" if progress.num_failed else ""
-            name = path_text(progress.path.name) if progress.path else "all recordings"
+            name = terminal_text(progress.path.name) if progress.path else "all recordings"
             bar.set_description_str(f"{name}{failed}", refresh=False)
             bar.update(progress.num_done + progress.fraction - bar.n)
 

@@ -128,6 +128,15 @@ class TestAnalyze:
         assert run("analyze", "x.wav", "--weights=tiny", "--engine=torch", "--out", tmp_path) == 0
         assert "analysed in part: x.wav: ends early" in capsys.readouterr().err
 
+    def test_names_of_files_do_not_steer_the_terminal(self, recordings, tmp_path, capsys):
+        content = (recordings / "a.wav").read_bytes()
+        (recordings / "cut\x1b[31m\x07.wav").write_bytes(content[: len(content) // 2])
+        assert run("analyze", recordings, "--weights=tiny", "--engine=torch", "--out", tmp_path / "out") == 0
+        told = capsys.readouterr().err
+        assert r"cut\x1b[31m\x07.wav: is damaged or was cut off" in told
+        assert "\x1b[31m" not in told
+        assert "\x07" not in told
+
     def test_interrupting_says_how_to_go_on(self, monkeypatch, tmp_path, capsys):
         def interrupt(*_, **__):
             raise KeyboardInterrupt

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from birdcore.data.audit import Audit, audit_dataset, audit_text, files_text, problems_text
 from birdcore.data.readers import DATA_FORMATS, read_dataset
+from birdcore.export.cells import terminal_text
 from birdcore.export.files import write_text
 from birdcore.places import data_root
 
@@ -78,4 +79,4 @@ def _say(audit: Audit, *, num_items: int | None) -> None:
 
 
 def _printable(text: str, encoding: str) -> str:
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    return terminal_text(text).encode(encoding, "backslashreplace").decode(encoding)

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from birdcore.errors import ConfigError
+from birdcore.export.cells import terminal_text
 from birdcore.models.checkpoint import DEFAULT_WEIGHTS, find_weights
 from birdcore.models.classifier_config import ClassifierConfig
 
@@ -65,5 +66,5 @@ def _run(options: argparse.Namespace) -> int:
     for caution in report.cautions:
         print(f"  {caution}")
     for path, reason in report.failed:
-        print(f"  left out: {path}: {reason}")
+        print(f"  left out: {terminal_text(path)}: {terminal_text(reason)}")
     return EXIT_SOME_FAILED if report.failed else 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from birdcore.errors import AudioError, DataError
-from birdcore.export.cells import path_text
+from birdcore.export.cells import path_text, terminal_text
 from birdcore.export.submission import ROW_SECONDS, match_columns, read_sample_columns, write_submission
 from birdcore.models.checkpoint import DEFAULT_WEIGHTS
 from birdcore.scores import Scores
@@ -75,7 +75,7 @@ def _submission(options: argparse.Namespace) -> int:
     num_rows = write_submission(options.out, analyzed(), columns=columns)
     print(f"{options.out}: {num_rows} rows, {len(columns.codes)} species")
     for failure in failures:
-        print(f"left out: {failure}", file=sys.stderr)
+        print(f"left out: {terminal_text(failure)}", file=sys.stderr)
     return EXIT_SOME_FAILED if failures else 0
 
 

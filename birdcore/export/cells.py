@@ -37,6 +37,7 @@ __all__ = [
     "one_line",
     "parse_number",
     "path_text",
+    "terminal_text",
     "unguarded_path",
     "unguarded_text",
 ]
@@ -119,6 +120,14 @@ def one_line(text: str) -> str:
 def path_text(path: str | Path) -> str:
     """A path as valid text: bytes of a file name that are not UTF-8 become ``\\xff`` and the like."""
     return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def terminal_text(text: str | Path) -> str:
+    """A text for a terminal: what would steer it (escape sequences in a file name) is written as ``\\x1b`` and so on."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in path_text(text)
+    )
 
 
 def common_name_of(label: str, class_names: Sequence[ClassName]) -> str:

@@ -19,6 +19,7 @@ from birdcore.export.cells import (
     one_line,
     parse_number,
     path_text,
+    terminal_text,
     unguarded_path,
     unguarded_text,
 )
@@ -73,3 +74,10 @@ def test_a_label_without_a_common_name_is_its_own():
         ClassName(code="x", common="", scientific=""),
     ]
     assert [common_name_of(label, names) for label in ("gretit1", "x", "y")] == ["Great Tit", "x", "y"]
+
+
+def test_a_file_name_does_not_steer_the_terminal():
+    name = "a\x1b]0;owned\x07\x1b[31mred\x9b2J\u202eog.flac"
+    assert terminal_text(name) == r"a\x1b]0;owned\x07\x1b[31mred\x9b2J\u202eog.flac"
+    assert terminal_text(b"a\xff\n.wav".decode("utf-8", "surrogateescape")) == r"a\xff\n.wav"
+    assert terminal_text("Ж 鳥 été's call.wav") == "Ж 鳥 été's call.wav"
