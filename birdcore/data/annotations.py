@@ -128,7 +128,7 @@ def read_annotations(path: str | Path) -> list[AnnotatedRecording]:
     Parameters
     ----------
     path : CSV with ``filename, start_s, end_s, low_hz, high_hz, species_code``; file names are relative to the
-        table's folder
+        table's folder, and may lead to the folders beside it (``../clips/a.ogg``) but not further
 
     Returns
     -------
@@ -137,13 +137,17 @@ def read_annotations(path: str | Path) -> list[AnnotatedRecording]:
     Raises
     ------
     DataError
-        If the table is missing, or a row cannot be read (file, row and column are named).
+        If the table is missing, a row cannot be read, or a file name leads elsewhere (file, row and column are named).
     """
     path = Path(path)
+    allowed = path.parent.resolve().parent
     boxes: dict[str, list[Event]] = {}
     rows: dict[str, TableRow] = {}
     columns = ("filename", "start_s", "end_s", "low_hz", "high_hz", "species_code")
     for row in read_table(path, required=columns):
+        name = row.text("filename")
+        if not (path.parent / name).resolve().is_relative_to(allowed):
+            raise DataError(f"{row.where}: filename {name!r} leads outside the data folder")
         event = event_of(
             row,
             label=row.text("species_code"),
@@ -152,8 +156,8 @@ def read_annotations(path: str | Path) -> list[AnnotatedRecording]:
             fmin=row.number_in("low_hz"),
             fmax=row.number_in("high_hz"),
         )
-        boxes.setdefault(row.text("filename"), []).append(event)
-        rows.setdefault(row.text("filename"), row)
+        boxes.setdefault(name, []).append(event)
+        rows.setdefault(name, row)
     return [
         AnnotatedRecording(
             path=(path.parent / name).resolve(),

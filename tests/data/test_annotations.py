@@ -38,6 +38,18 @@ def test_missing_column_is_named(tmp_path):
         read_annotations(path)
 
 
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "../../a.ogg"])
+def test_a_file_name_that_leads_elsewhere_is_refused(name, tmp_path):
+    path = tmp_path / "data" / "strong" / "a.csv"
+    path.parent.mkdir(parents=True)
+    columns = "filename,start_s,end_s,low_hz,high_hz,species_code\n"
+    path.write_text(f"{columns}../clips/b.ogg,1,2,100,200,b\n")
+    assert read_annotations(path)[0].path == tmp_path / "data" / "clips" / "b.ogg"
+    path.write_text(f"{columns}a.ogg,1,2,100,200,b\n{name},1,2,100,200,b\n")
+    with pytest.raises(DataError, match=rf"a\.csv, row 3: filename '{name}' leads outside the data folder"):
+        read_annotations(path)
+
+
 @given(duration=st.floats(0.01, 100), longest=st.floats(0.5, 20))
 def test_capped_events_cover_what_the_event_covered(duration, longest):
     event = Event(label="a", onset=3.0, offset=3.0 + duration, fmin=100.0, fmax=200.0)
