@@ -98,7 +98,8 @@ def read_manifest(path: str | Path) -> list[Recording]:
         are used:
         ``common_name, scientific_name, recording_id, group, split, kind, source, cross_source, secondary_labels``
         (codes separated by blanks)``, rating, licence, recordist, latitude`` or ``lat``, longitude`` or ``lon``, date,
-        site``. A rating is kept but does not change how often a recording is drawn; the column ``weight`` does
+        site``. Where ``group`` is empty, recordings of one recordist and date are a group, else those of one site, else
+        those of one ``recording_id``. A rating is kept but does not change how often a recording is drawn; the column ``weight`` does
 
     Raises
     ------
@@ -124,7 +125,7 @@ def read_manifest(path: str | Path) -> list[Recording]:
                 common_name=row.text("common_name") or label,
                 scientific_name=row.text("scientific_name"),
                 recording_id=identity,
-                group=row.text("group") or identity,
+                group=row.text("group") or _likely_group(row) or identity,
                 split=row.text("split"),
                 kind=row.text("kind") or "field",
                 source=row.text("source"),
@@ -143,6 +144,12 @@ def read_manifest(path: str | Path) -> list[Recording]:
     if not recordings:
         raise DataError(f"{path.name}: holds no recordings")
     return recordings
+
+
+def _likely_group(row: TableRow) -> str:
+    """What a split must keep together where the table names no group; "" where neither who, when nor where is known."""
+    recordist, date = row.text("recordist"), row.text("date")
+    return f"{recordist} {date}" if recordist and date else row.text("site")
 
 
 def _weight(row: TableRow) -> float:

@@ -3,6 +3,7 @@ from collections import Counter
 import pytest
 
 from birdcore.data.recordings import class_names_of, read_backgrounds, read_manifest, split_of
+from birdcore.data.splits import assign_folds
 from birdcore.errors import DataError
 
 
@@ -16,6 +17,23 @@ def test_paths_are_relative_to_the_table(tmp_path):
     (row,) = read_manifest(manifest(tmp_path, "path,species_code,common_name\na/b.ogg,gretit1,Great Tit\n"))
     assert row.path == tmp_path / "a" / "b.ogg"
     assert (row.label, row.common_name, row.group) == ("gretit1", "Great Tit", "a/b.ogg")
+
+
+def test_what_was_recorded_together_is_a_group_where_the_table_names_none(tmp_path):
+    rows = [
+        ("1.ogg,a,g1,R1,Ann,2024-05-01,pond", "g1"),
+        ("2.ogg,a,,R2,Ann,2024-05-01,pond", "Ann 2024-05-01"),
+        ("3.ogg,a,,R3,Ann,2024-05-01,wood", "Ann 2024-05-01"),
+        ("4.ogg,a,,R4,Ann,,wood", "wood"),
+        ("5.ogg,a,,R5,,2024-05-01,wood", "wood"),
+        ("6.ogg,a,,R6,Ann,,", "R6"),
+        ("7.ogg,a,,,,,", "7.ogg"),
+    ]
+    columns = "path,species_code,group,recording_id,recordist,date,site"
+    recordings = read_manifest(manifest(tmp_path, "\n".join([columns, *(row for row, _ in rows)]) + "\n"))
+    assert [recording.group for recording in recordings] == [group for _, group in rows]
+    fold_of_group = assign_folds(recordings, num_folds=3)
+    assert len({fold_of_group[r.group] for r in recordings if r.group == "Ann 2024-05-01"}) == 1
 
 
 def test_missing_column_is_named(tmp_path):
