@@ -120,7 +120,15 @@ def _from_labels(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> 
 
     paths = [r.path for r in [*trains, *validates, *others, *backgrounds]] + [a.path for a in annotated]
     mels, failures = cache.mels(list(dict.fromkeys(paths)))
-    _log(train=trains, validate=validates, others=others, annotated=annotated, backgrounds=backgrounds, left=failures)
+    _log(
+        train=trains,
+        validate=validates,
+        others=others,
+        annotated=annotated,
+        backgrounds=backgrounds,
+        damaged=cache.faults,
+        left=failures,
+    )
     _log_padded(mels, config)
 
     outputs = known | chosen
@@ -159,6 +167,7 @@ def _from_labels(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> 
             "annotated_recordings": len(annotated),
             "annotated_boxes": sum(len(a.events) for a in annotated),
             "backgrounds": sum(b.split == "train" for b in backgrounds),
+            "damaged_recordings": sum(path in cache.faults for path in mels),
             "synthesised_voices": config.speech,
             "licences": _licences([*trains, *others]),
         },
@@ -187,7 +196,7 @@ def _from_boxes(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> T
     backgrounds = [b for b in dataset.backgrounds if b.has_bird is False]
     paths = [a.path for a in [*trains, *validates]] + [b.path for b in backgrounds]
     mels, failures = cache.mels(list(dict.fromkeys(paths)))
-    _log(train=trains, validate=validates, backgrounds=backgrounds, left=failures)
+    _log(train=trains, validate=validates, backgrounds=backgrounds, damaged=cache.faults, left=failures)
     _log_padded(mels, config)
     num_long = sum(e.duration > LONGEST_EVENT_SECONDS for a in trains for e in a.events)
     if num_long:
@@ -244,6 +253,7 @@ def _from_boxes(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> T
             "annotated_boxes": sum(len(a.events) for a in trains),
             "capped_boxes": num_long,
             "backgrounds": sum(b.split == "train" for b in backgrounds),
+            "damaged_recordings": sum(path in cache.faults for path in mels),
             "synthesised_voices": config.speech,
             "licences": "as the collection states them",
         },

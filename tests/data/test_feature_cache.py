@@ -96,3 +96,16 @@ def test_files_that_cannot_be_decoded_are_left_out_and_named(recording, tmp_path
     assert set(found) == {recording} and set(failures) == {broken} and "broken.wav" in failures[broken]
     with pytest.raises(AudioError):
         cache.mel(broken)
+
+
+def test_a_recording_that_was_cut_off_is_told_every_time(recording, tmp_path, caplog):
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(recording.read_bytes()[: recording.stat().st_size // 2])
+    for _ in range(2):  # computed, and read back
+        caplog.clear()
+        cache = FeatureCache(MelSpectrogram(MEL_YAMNET_WIDE), root=tmp_path / "cache")
+        found, failures = cache.mels([recording, cut])
+        assert set(found) == {recording, cut}
+        assert failures == {}
+        assert list(cache.faults) == [cut]
+        assert "used as far as it goes: cut.wav: is damaged or was cut off, and could be read only up to" in caplog.text

@@ -43,6 +43,14 @@ def soundscapes(tmp_path):
     return folder
 
 
+def test_damaged_recordings_are_counted(soundscapes, cache):
+    path = soundscapes / "soundscape_data" / FILES[1]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    data = collect_training_data(dataclasses.replace(CONFIG, data_format="zenodo"), soundscapes, cache)
+    assert data.failures == {}
+    assert data.provenance["damaged_recordings"] == 1
+
+
 def test_boxes_alone_train_and_validate(soundscapes, cache):
     config = dataclasses.replace(CONFIG, data_format="zenodo")
     data = collect_training_data(config, soundscapes, cache)
