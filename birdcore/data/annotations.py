@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from birdcore.data.recordings import SPLITS
 from birdcore.data.table import TableRow, read_table
 from birdcore.errors import DataError
 from birdcore.events import Event
@@ -45,7 +46,7 @@ class AnnotatedRecording:
     ----------
     path : the file
     events : boxes, by onset
-    split : "train", "test" or "none"
+    split : "train", "test", "validation" or "none"
     label_kind : how the boxes were made
     complete : every audible bird of the file is boxed, so what is not boxed is silence
     group : recordings of one site or day, never split; "" where unknown
@@ -145,17 +146,18 @@ def read_annotations(path: str | Path) -> list[AnnotatedRecording]:
     rows: dict[str, TableRow] = {}
     columns = ("filename", "start_s", "end_s", "low_hz", "high_hz", "species_code")
     for row in read_table(path, required=columns):
-        name = row.text("filename")
+        name = row.required_text("filename")
         if not (path.parent / name).resolve().is_relative_to(allowed):
             raise DataError(f"{row.where}: filename {name!r} leads outside the data folder")
         event = event_of(
             row,
-            label=row.text("species_code"),
+            label=row.required_text("species_code"),
             onset=row.required_number("start_s"),
             offset=row.required_number("end_s"),
             fmin=row.number_in("low_hz"),
             fmax=row.number_in("high_hz"),
         )
+        row.one_of("split", SPLITS)
         boxes.setdefault(name, []).append(event)
         rows.setdefault(name, row)
     return [

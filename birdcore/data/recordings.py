@@ -12,6 +12,7 @@ from birdcore.data.table import TableRow, read_table
 from birdcore.errors import DataError
 
 __all__ = [
+    "SPLITS",
     "Recording",
     "class_names_of",
     "licence_name",
@@ -20,6 +21,9 @@ __all__ = [
     "read_manifest",
     "split_of",
 ]
+
+SPLITS = ("train", "test", "validation", "extra", "none")
+"""What a table may say that a recording is for; nothing is for training, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,7 @@ class Recording:
     common_name, scientific_name : of the label
     recording_id : identity of the original recording; cuts of one recording share it
     group : recordings of one recordist and day or of one site; a group is never split
-    split : "train", "test", "extra", or ""
+    split : one of ``SPLITS``, or ""
     kind : "field", "isolated" (a call cut out of its background), or a kind of background
     source : collection it came from
     cross_source : it comes from another source than most of its species
@@ -104,8 +108,8 @@ def read_manifest(path: str | Path) -> list[Recording]:
     Raises
     ------
     DataError
-        If the table is missing, lacks a column, or a row has no path or label (the row is named), or a number that is
-        none, or a path leaves the table's folder.
+        If the table is missing, lacks a column, or a row has no path or label (the row is named), a number, date or
+        split that is none, or a path leaves the table's folder.
     """
     path = Path(path)
     folder = path.parent.resolve()
@@ -126,17 +130,17 @@ def read_manifest(path: str | Path) -> list[Recording]:
                 scientific_name=row.text("scientific_name"),
                 recording_id=identity,
                 group=row.text("group") or _likely_group(row) or identity,
-                split=row.text("split"),
+                split=row.one_of("split", SPLITS),
                 kind=row.text("kind") or "field",
                 source=row.text("source"),
-                cross_source=row.text("cross_source") == "1",
+                cross_source=row.one_of("cross_source", ("0", "1")) == "1",
                 secondary_labels=tuple(row.text("secondary_labels").split()),
                 rating=row.number_in("rating", lowest=0.0, highest=5.0) or None,
                 licence=row.text("licence"),
                 recordist=row.text("recordist"),
                 latitude=row.number_in("latitude" if row.text("latitude") else "lat", lowest=-90.0, highest=90.0),
                 longitude=row.number_in("longitude" if row.text("longitude") else "lon", lowest=-180.0, highest=180.0),
-                date=row.text("date"),
+                date=row.date_in("date"),
                 site=row.text("site"),
                 weight=_weight(row),
             )
@@ -185,7 +189,7 @@ def read_backgrounds(path: str | Path) -> list[Recording]:
     folder = path.parent.parent.resolve()
     backgrounds = []
     for row in read_table(path, required=("path", "kind", "has_bird")):
-        name = row.text("path")
+        name = row.required_text("path")
         file = (folder / name).resolve()
         if not file.is_relative_to(folder):
             raise DataError(f"{row.where}: path {name!r} leads outside the data folder")
@@ -197,7 +201,7 @@ def read_backgrounds(path: str | Path) -> list[Recording]:
                 split=split_of(_original_of(name)),
                 kind=row.text("kind"),
                 source=row.text("source_repo"),
-                has_bird={"0": False, "1": True}.get(row.text("has_bird")),
+                has_bird={"0": False, "1": True}.get(row.one_of("has_bird", ("0", "1", "?"))),
                 licence=row.text("licence"),
             )
         )

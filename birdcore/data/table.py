@@ -5,12 +5,16 @@ from __future__ import annotations
 import ast
 import csv
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from birdcore.errors import DataError
 
-__all__ = ["TableRow", "read_table"]
+__all__ = ["DATE_PATTERN", "TableRow", "read_table"]
+
+DATE_PATTERN = r"[0-9]{4}-(0[0-9]|1[0-2])-([0-2][0-9]|3[01])"
+"""A date; collections write 00 for a month or day that is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,34 @@ class TableRow:
             raise DataError(f"{self.where}: {column} is empty; every row needs one")
         return text
 
+    def one_of(self, column: str, allowed: tuple[str, ...]) -> str:
+        """As :meth:`text`, of a cell that is empty or holds one of a few words.
+
+        Raises
+        ------
+        DataError
+            If the cell holds another one.
+        """
+        text = self.text(column)
+        if text and text not in allowed:
+            raise DataError(f"{self.where}: {column} {text!r}: must be {', '.join(allowed)}, or empty")
+        return text
+
+    def date_in(self, column: str) -> str:
+        """As :meth:`text`, of a cell that is empty or holds a date, ``YYYY-MM-DD``; a month or day of 00 is unknown.
+
+        Raises
+        ------
+        DataError
+            If the cell holds something else.
+        """
+        text = self.text(column)
+        if text and not re.fullmatch(DATE_PATTERN, text):
+            raise DataError(
+                f"{self.where}: {column} {text!r} is not a date such as 2024-05-31; an unknown one is empty"
+            )
+        return text
+
     def list_in(self, column: str) -> tuple[str, ...]:
         """The texts of a cell that holds a Python list such as ``['amered', 'btbwar']``; empty texts are left out.
 
@@ -104,23 +136,46 @@ def read_table(path: Path, *, required: tuple[str, ...]) -> list[TableRow]:
     Raises
     ------
     DataError
-        If there is no such file, it is not such a table, or lacks a column.
+        If there is no such file, it is not such a table, lacks a column, or a row has not one cell for each column.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such table; is the data folder right (BIRDCORE_DATA)?")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = [column.strip() for column in reader.fieldnames or []]
-            reader.fieldnames = columns
+            reader = csv.reader(file)
+            columns = [column.strip() for column in next(reader, [])]
+            while columns and not columns[-1]:
+                columns.pop()
             missing = [column for column in required if column not in columns]
             if missing:
                 raise DataError(f"{path.name}: has no column {missing[0]!r}; expected at least {', '.join(required)}")
+            named = [column for column in columns if column]
+            if len(set(named)) < len(named):
+                twice = next(column for column in named if named.count(column) > 1)
+                raise DataError(f"{path.name}, row 1: has the column {twice!r} twice; leave one")
             return [
-                TableRow(table=path.name, number=number, cells={key: value for key, value in row.items() if key})
-                for number, row in enumerate(reader, start=2)
+                _row(path.name, number, columns, cells)
+                for number, cells in enumerate(reader, start=2)
+                if any(cell.strip() for cell in cells)  # else an empty line
             ]
     except UnicodeDecodeError as error:
         raise DataError(f"{path.name}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except csv.Error as error:
         raise DataError(f"{path.name}: is not a comma separated table ({error})") from error
+
+
+def _row(table: str, number: int, columns: list[str], cells: list[str]) -> TableRow:
+    """A row of a table; one with a cell too many or too few is refused, as its cells stand in the wrong columns."""
+    while len(cells) > len(columns) and not cells[-1].strip():
+        cells.pop()
+    if len(cells) > len(columns):
+        raise DataError(
+            f"{table}, row {number}: has {len(cells)} cells, and the header {len(columns)} columns; after "
+            f"{columns[-1]!r} comes {cells[len(columns)]!r} (a text with a comma in it must be in quotes)"
+        )
+    if len(cells) < len(columns):
+        raise DataError(
+            f"{table}, row {number}: has {len(cells)} cells, and the header {len(columns)} columns; it ends before "
+            f"{columns[len(cells)]!r}"
+        )
+    return TableRow(table=table, number=number, cells={c: t for c, t in zip(columns, cells, strict=True) if c})

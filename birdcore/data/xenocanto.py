@@ -20,6 +20,7 @@ from typing import Any
 
 from birdcore.audio.decode import AUDIO_SUFFIXES
 from birdcore.data.downloads import Connection
+from birdcore.data.table import DATE_PATTERN
 from birdcore.errors import ConfigError, DataError
 
 __all__ = [
@@ -289,7 +290,7 @@ def _parse_record(record: Any) -> XenoCantoRecording | None:
         sex=_text(record.get("sex")),
         stage=_text(record.get("stage")),
         length=_matched(r"(\d{1,3}:)?\d{1,2}:\d{2}", record.get("length")),
-        date=_matched(r"\d{4}-\d{2}-\d{2}", record.get("date")),
+        date=_matched(DATE_PATTERN, record.get("date")),
         time=_matched(r"\d{1,2}:\d{2}", record.get("time")),
         latitude=_number(record.get("lat"), 90),
         longitude=_number(record.get("lon"), 180),

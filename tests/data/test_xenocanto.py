@@ -81,7 +81,16 @@ class TestSearch:
 
     def test_null_missing_and_odd_values_are_empty(self, server, connection):
         odd = record(
-            5, lat=None, lon="east", alt="?", time="?", date="", length=None, q="no score", lic=None, also=None
+            5,
+            lat=None,
+            lon="east",
+            alt="?",
+            time="?",
+            date="2021-13-40",
+            length=None,
+            q="no score",
+            lic=None,
+            also=None,
         )
         odd |= {"rec": None, "sono": None, "temp": None, "en": 7}
         del odd["stage"]

@@ -45,11 +45,17 @@ def read_birdclef2021(folder: Path) -> Dataset:
             problems.append(missing_clip(row, relative))
             continue
         author, date = row.text("author"), row.text("date")
+        group = f"{author} {date}" if author and date else path.stem
+        try:
+            row.date_in("date")
+        except DataError as error:
+            problems.append(Problem(row.where, str(error).removeprefix(f"{row.where}: "), "correct it, or leave it"))
+            date = ""
         recordings.append(
             clip_recording(
                 row,
                 path=path,
-                group=f"{author} {date}" if author and date else path.stem,
+                group=group,
                 source="Xeno-canto",
                 known={},
                 date=date,
@@ -76,7 +82,15 @@ def _soundscapes(
     """Soundscapes with birds, and those without any."""
     rows: dict[tuple[str, str], list[TableRow]] = defaultdict(list)
     for row in read_table(table, required=SOUNDSCAPE_COLUMNS):
-        rows[row.required_text("audio_id"), row.required_text("site")].append(row)
+        number, site, seconds = row.required_text("audio_id"), row.required_text("site"), row.required_number("seconds")
+        if seconds <= 0 or seconds % WINDOW_SECONDS:
+            raise DataError(f"{row.where}: seconds {seconds:g}: must be the end of a window of 5 s: 5, 10, 15, …")
+        if row.text("row_id") != f"{number}_{site}_{seconds:.0f}":
+            raise DataError(
+                f"{row.where}: row_id {row.text('row_id')!r} is not audio_id, site and seconds, "
+                f"{number}_{site}_{seconds:.0f}; correct one of them"
+            )
+        rows[number, site].append(row)
     annotated, backgrounds = [], []
     for (number, site), windows in rows.items():
         paths = [path for path in sounds.paths if path.name.startswith(f"{number}_{site}_")]

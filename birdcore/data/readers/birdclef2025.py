@@ -19,6 +19,12 @@ __all__ = ["TAXONOMY_COLUMNS", "read_birdclef2025"]
 
 TAXONOMY_COLUMNS = ("primary_label", "inat_taxon_id", "scientific_name", "common_name", "class_name")
 
+ANIMAL_CLASSES = (
+    *("Aves", "Amphibia", "Mammalia", "Insecta", "Reptilia", "Arachnida"),
+    *("Malacostraca", "Actinopterygii", "Chondrichthyes"),
+)
+"""Classes of animals that can be heard, as the taxonomy names them."""
+
 
 def read_birdclef2025(folder: Path) -> Dataset:
     """Read the folder of the competition.
@@ -32,15 +38,7 @@ def read_birdclef2025(folder: Path) -> Dataset:
         leads outside the folder.
     """
     sounds = SoundFiles(folder)
-    known = {
-        row.required_text("primary_label"): ClassName(
-            code=row.text("primary_label"),
-            common=row.text("common_name") or row.text("primary_label"),
-            scientific=row.text("scientific_name"),
-            kind=row.text("class_name") or "Aves",
-        )
-        for row in read_table(folder / "taxonomy.csv", required=TAXONOMY_COLUMNS)
-    }
+    known = _taxonomy(folder / "taxonomy.csv")
     recordings: list[Recording] = []
     problems: list[Problem] = []
     for row in read_table(folder / "train.csv", required=(*CLIP_COLUMNS, "collection")):
@@ -75,6 +73,22 @@ def read_birdclef2025(folder: Path) -> Dataset:
         class_names=names_of(recordings, [], known=known),
         problems=problems,
     )
+
+
+def _taxonomy(path: Path) -> dict[str, ClassName]:
+    """Names and class of animal by label."""
+    known: dict[str, ClassName] = {}
+    for row in read_table(path, required=TAXONOMY_COLUMNS):
+        label = row.required_text("primary_label")
+        if label in known:
+            raise DataError(f"{row.where}: primary_label {label!r} is there twice; keep one row per label")
+        known[label] = ClassName(
+            code=label,
+            common=row.text("common_name") or label,
+            scientific=row.text("scientific_name"),
+            kind=row.one_of("class_name", ANIMAL_CLASSES) or "Aves",
+        )
+    return known
 
 
 def _group(row: TableRow) -> str:

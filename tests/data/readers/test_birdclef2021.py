@@ -70,12 +70,33 @@ def test_later_years_with_the_folder_in_the_name_are_read(place):
             {"train_soundscape_labels.csv": LABELS.replace("acafly rucwar", "")},
             "train_soundscape_labels.csv, row 3: birds is empty",
         ),
+        (
+            {"train_soundscape_labels.csv": LABELS.replace("7019,10,", "7019,7,")},
+            "train_soundscape_labels.csv, row 3: seconds 7: must be the end of a window of 5 s",
+        ),
+        (
+            {"train_soundscape_labels.csv": LABELS.replace("7019,10,", "7019,15,")},
+            "train_soundscape_labels.csv, row 3: row_id '7019_COR_10' is not audio_id, site and seconds, 7019_COR_15",
+        ),
+        (
+            {"train_metadata.csv": METADATA + FLYCATCHER.replace("Acadian Flycatcher", "Flycatcher, Acadian")},
+            "train_metadata.csv, row 2: has 15 cells, and the header 14 columns",
+        ),
         ({"train_metadata.csv": METADATA.replace("author,", "") + FLYCATCHER}, "has no column 'author'"),
     ],
 )
 def test_a_cell_that_is_off_is_named_with_file_row_and_column(place, changes, message):
     with pytest.raises(DataError, match=message):
         read_dataset(place(FILES | changes))
+
+
+def test_a_date_that_is_none_is_a_problem(place):
+    files = FILES | {"train_metadata.csv": METADATA + FLYCATCHER.replace("2012-08-12", "12 August")}
+    dataset = read_dataset(place(files))
+    assert (dataset.recordings[0].date, dataset.recordings[0].group) == ("", "Mike Nelson 12 August")
+    (problem,) = dataset.problems
+    assert problem.where == "train_metadata.csv, row 2"
+    assert problem.what.startswith("date '12 August' is not a date")
 
 
 def test_a_missing_soundscape_is_a_problem(place):

@@ -64,6 +64,19 @@ def test_a_cell_that_is_off_is_named_with_file_row_and_column(place, old, new, m
         read_dataset(place({"train.csv": TRAIN + EGRET.replace(old, new), "taxonomy.csv": TAXONOMY} | AUDIO))
 
 
+@pytest.mark.parametrize(
+    ("taxonomy", "message"),
+    [
+        (TAXONOMY + "greegr,5021,Ardea alba,Great Egret,Aves\n", "row 4: primary_label 'greegr' is there twice"),
+        (TAXONOMY.replace("Aves", "Bird"), "taxonomy.csv, row 3: class_name 'Bird': must be Aves, Amphibia"),
+        (TAXONOMY.replace("Great Egret", "Egret, Great"), "taxonomy.csv, row 3: has 6 cells"),
+    ],
+)
+def test_a_taxonomy_that_is_off_is_refused(place, taxonomy, message):
+    with pytest.raises(DataError, match=message):
+        read_dataset(place({"train.csv": TRAIN + EGRET, "taxonomy.csv": taxonomy} | AUDIO))
+
+
 def test_a_missing_table_or_column_is_named(place):
     with pytest.raises(DataError, match=r"taxonomy\.csv: no such table"):
         read_dataset(place({"train.csv": TRAIN + EGRET} | AUDIO))

@@ -39,6 +39,16 @@ def test_tables_that_are_named_must_be_there(place):
         ({"background/background.csv": "path,kind,has_bird\n../b.wav,rain,0\n"}, "background.csv, row 2: .*outside"),
         ({"manifest.csv": "path,species_code,rating\na.wav,gretit1,best\n"}, "manifest.csv, row 2: rating 'best'"),
         ({"manifest.csv": "path,species_code,weight\na.wav,gretit1,0\n"}, "manifest.csv, row 2: weight 0"),
+        ({"manifest.csv": "path,species_code,split\na.wav,gretit1,trian\n"}, "manifest.csv, row 2: split 'trian'"),
+        ({"manifest.csv": "path,species_code,date\na.wav,gretit1,32.13.20\n"}, "manifest.csv, row 2: date '32.13"),
+        ({"manifest.csv": "path,species_code,cross_source\na.wav,gretit1,yes\n"}, "row 2: cross_source 'yes'"),
+        ({"manifest.csv": "path,species_code,site\na.wav,gretit1\n"}, "manifest.csv, row 2: .*ends before 'site'"),
+        ({"manifest.csv": "path,species_code\na.wav,gretit1,x\n"}, "manifest.csv, row 2: .*after 'species_code'"),
+        ({"background/background.csv": "path,kind,has_bird\nb.wav,rain,no\n"}, "row 2: has_bird 'no': must be 0, 1"),
+        ({"background/background.csv": "path,kind,has_bird\n,rain,0\n"}, "background.csv, row 2: path is empty"),
+        ({"strong/annotations.csv": BOXES + ",0.1,0.2,100,200,eurbla,isolated,train\n"}, "row 2: filename is empty"),
+        ({"strong/annotations.csv": BOXES + "a.wav,0.1,0.2,100,200,,hand,train\n"}, "row 2: species_code is empty"),
+        ({"strong/annotations.csv": BOXES + "a.wav,0.1,0.2,1,2,eurbla,hand,tset\n"}, "row 2: split 'tset'"),
     ],
 )
 def test_what_is_off_is_named(place, files, message):
