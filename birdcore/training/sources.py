@@ -130,6 +130,7 @@ def _from_labels(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> 
         left=failures,
     )
     _log_padded(mels, config)
+    num_long = _count_long(annotated)
 
     outputs = known | chosen
     return TrainingData(
@@ -142,7 +143,7 @@ def _from_labels(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> 
                 mel=mels[a.path],
                 path=a.path,
                 label=representative_label(a, outputs),
-                events=a.events,
+                events=cap_events(a.events),
                 isolated=a.is_isolated,
                 frames_known=a.frames_known,
             )
@@ -166,6 +167,7 @@ def _from_labels(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> 
             "other_bird_recordings": len(others),
             "annotated_recordings": len(annotated),
             "annotated_boxes": sum(len(a.events) for a in annotated),
+            "capped_boxes": num_long,
             "backgrounds": sum(b.split == "train" for b in backgrounds),
             "damaged_recordings": sum(path in cache.faults for path in mels),
             "synthesised_voices": config.speech,
@@ -198,9 +200,7 @@ def _from_boxes(config: TrainConfig, dataset: Dataset, cache: FeatureCache) -> T
     mels, failures = cache.mels(list(dict.fromkeys(paths)))
     _log(train=trains, validate=validates, backgrounds=backgrounds, damaged=cache.faults, left=failures)
     _log_padded(mels, config)
-    num_long = sum(e.duration > LONGEST_EVENT_SECONDS for a in trains for e in a.events)
-    if num_long:
-        logger.info("%d boxes are longer than %g s and are cut into pieces", num_long, LONGEST_EVENT_SECONDS)
+    num_long = _count_long(trains)
 
     strong = []
     for a in trains:
@@ -331,6 +331,14 @@ def _name(config: TrainConfig) -> str:
 
 def _log(**counted: object) -> None:
     logger.info("recordings: %s", ", ".join(f"{len(group)} {name}" for name, group in counted.items()))
+
+
+def _count_long(annotated: list[AnnotatedRecording]) -> int:
+    """How many boxes are longer than the limit; the log says that they are cut into pieces."""
+    num_long = sum(e.duration > LONGEST_EVENT_SECONDS for a in annotated for e in a.events)
+    if num_long:
+        logger.info("%d boxes are longer than %g s and are cut into pieces", num_long, LONGEST_EVENT_SECONDS)
+    return num_long
 
 
 def _log_padded(mels: dict[Path, np.ndarray], config: TrainConfig) -> None:

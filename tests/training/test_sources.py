@@ -133,6 +133,26 @@ def test_windows_of_boxes_alone_hold_their_species(soundscapes, cache):
     assert 0.2 < windows.clip[:, 0].mean() < 0.6 and windows.clip.sum(axis=1).min() > 0
 
 
+def test_long_boxes_beside_labels_are_capped_too(tmp_path, cache):
+    folder = tmp_path / "data"
+    rows = "path,species_code,split\n"
+    for number in range(4):
+        write_sound(folder / f"{number}.wav", seconds=24.0, seed=number)
+        rows += f"{number}.wav,gretit1,train\n"
+    (folder / "manifest.csv").write_text(rows)
+    (folder / "strong").mkdir()
+    (folder / "strong" / "annotations.csv").write_text(
+        "filename,start_s,end_s,low_hz,high_hz,species_code,label_kind,split\n"
+        "../0.wav,1,1.5,1000,2000,gretit1,isolated,train\n../0.wav,4.5,19.5,3000,5000,gretit1,isolated,train\n"
+    )
+    config = dataclasses.replace(CONFIG, extra_manifest="", background="", strong="strong/annotations.csv", fold=-1)
+    data = collect_training_data(config, folder, cache)
+    (source,) = data.strong
+    assert [e.duration for e in source.events] == [0.5, 7.5, 7.5]
+    assert data.provenance["annotated_boxes"] == 2
+    assert data.provenance["capped_boxes"] == 1
+
+
 @pytest.fixture
 def birdclef(tmp_path):
     folder = tmp_path / "data"
