@@ -182,8 +182,11 @@ def build_model(config: ModelConfig) -> nn.Module:
 def naming_layer(network: nn.Module, num_outputs: int) -> nn.Linear | None:
     """The layer that names the species: what enters it is the network's embedding, its bias what is expected unheard.
 
-    None in a network that has none of its own, such as an ensemble.
+    None in a network that has none of its own. An ensemble has none: each of its members hears something else, and any
+    one of them would speak for all.
     """
+    if isinstance(network, Ensemble):
+        return None
     weighing = {id(part) for m in network.modules() if isinstance(m, AttentionPooling) for part in m.modules()}
     for layer in network.modules():
         if isinstance(layer, nn.Linear) and layer.out_features == num_outputs and id(layer) not in weighing:

@@ -131,3 +131,16 @@ def test_weights_that_treat_recordings_have_no_embedding(tmp_path):
     weights = save_weights(tmp_path / "treated", build_model(config).eval(), config, {})
     with pytest.raises(WeightsError, match=r"treat whole recordings \(denoise\)"):
         open_embedder(weights)
+
+
+def test_an_ensemble_has_no_embedding_of_its_own(tmp_path):
+    config = ModelConfig(
+        architecture="ensemble",
+        class_names=(ClassName(code="a", common="A", scientific=""),),
+        window_seconds=1.0,
+        features=MEL_YAMNET_WIDE,
+        options={"architecture": "mobilenet_v2", "members": 2, "options": {}},
+    )
+    weights = save_weights(tmp_path / "folds", build_model(config).eval(), config, {})
+    with pytest.raises(WeightsError, match="ensemble has no embedding to build on"):
+        open_embedder(weights)

@@ -3,7 +3,7 @@ import torch
 
 from birdcore.errors import ConfigError
 from birdcore.models.ensemble import member_config
-from birdcore.models.registry import build_model
+from birdcore.models.registry import build_model, naming_layer
 
 CRNN = {"architecture": "crnn", "members": 3, "options": {"width": 16, "hidden": 8}}
 
@@ -30,6 +30,11 @@ def test_a_network_put_into_an_ensemble_answers_alone(config_of, pictures):
     model.members[0].load_state_dict(alone.state_dict())
     with torch.inference_mode():
         assert torch.equal(model(pictures(config)).clip, alone(pictures(config)).clip)
+
+
+def test_no_member_names_species_for_all(config_of):
+    config = config_of("ensemble")
+    assert naming_layer(build_model(config), config.num_outputs) is None
 
 
 @pytest.mark.parametrize(
