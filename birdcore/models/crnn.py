@@ -19,12 +19,16 @@ from birdcore.features.bands import joint
 from birdcore.models.birdnet import FREEZABLE, BirdnetTrunk
 from birdcore.models.options import read_options
 from birdcore.models.output import ModelOutput, product_logit
+from birdcore.models.picture import as_channels, require_bands, require_size
 from birdcore.models.yamnet import YamnetTrunk
 
 __all__ = ["TRUNKS", "Crnn"]
 
 TRUNKS = ("yamnet", "birdnet")
 """Whose convolutions a crnn stands on; each has its own features ("yamnet_wide" and "birdnet")."""
+
+SMALLEST = (96, 129)
+"""Bands and frames of the smallest picture that BirdNET's trunk makes an embedding of, filled up to 192 frames."""
 
 
 class _Merge(nn.Module):
@@ -86,6 +90,13 @@ class Crnn(nn.Module):
                 f"crnn: n_mels is {config.features.n_mels}; it is halved again and again, so it must be a multiple of "
                 f"{halvings}"
             )
+        self.num_channels = 2 if self.has_bass else 1
+        require_bands(
+            "crnn", config.features, num_channels=self.num_channels, use="birdnet" if self.has_bass else "yamnet_wide"
+        )
+        self.n_mels, smallest = config.features.n_mels, SMALLEST if self.has_bass else (16, 1)
+        require_size("crnn", config.picture_shape[1:], smallest)
+        self.least_frames = smallest[1]
         self.num_classes = config.num_classes
         self.frame_stride = self.stride_of(config)
         if self.has_bass:
@@ -139,18 +150,17 @@ class Crnn(nn.Module):
         -------
         ModelOutput with frames of ``frame_stride`` mel frames and ``num_bands`` bands
         """
-        axes = 4 if self.has_bass else 3
-        if picture.ndim != axes:
-            expected = "(batch, 2, n_mels, num_frames)" if self.has_bass else "(batch, n_mels, num_frames)"
-            raise ShapeError(f"picture: shape {tuple(picture.shape)}, expected {expected}")
-        width = int(picture.shape[-1])  # fixed in an exported network, whose windows are of one length
+        image = as_channels(picture, self.num_channels, size=(self.n_mels, None))
+        width = int(image.shape[3])  # fixed in an exported network, whose windows are of one length
+        if width < self.least_frames:
+            raise ShapeError(f"picture: {width} frames, expected at least {self.least_frames}; use a longer window")
         num_frames = -(-width // self.frame_stride)
         if self.has_bass:
             # Filled up with silence, which is 0 in these pictures.
-            *maps, embedding = self.trunk(functional.pad(picture, (0, -width % 64)))
+            *maps, embedding = self.trunk(functional.pad(image, (0, -width % 64)))
         else:
-            padded = functional.pad(picture, (0, -width % 32), mode="replicate")
-            _, *maps = self.trunk(padded[:, None])
+            padded = functional.pad(image, (0, -width % 32, 0, 0), mode="replicate")
+            _, *maps = self.trunk(padded)
             embedding = maps[-1]
         quarter, eighth, sixteenth, last = maps
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from birdcore.config import ModelConfig
 from birdcore.models.output import ModelOutput
+from birdcore.models.picture import as_channels, require_bands, require_size
 
 __all__ = ["CrnnS0", "linear_softmax"]
 
@@ -52,12 +53,19 @@ class CrnnS0(nn.Module):
     Parameters
     ----------
     config : no options
+
+    Raises
+    ------
+    ConfigError
+        If the features are not mel bands frame by frame.
     """
 
     frame_stride = 1
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        require_bands("crnn_s0", config.features, use="s0")
+        require_size("crnn_s0", config.picture_shape[1:], (4, 1))
         self.num_classes = config.num_classes
         self.num_bands = config.features.n_mels
         self.body = nn.Sequential(
@@ -78,13 +86,12 @@ class CrnnS0(nn.Module):
 
     def forward(self, picture: Tensor) -> ModelOutput:
         """Shape (batch, n_mels, num_frames) → ModelOutput with one frame per mel frame and ``n_mels`` bands."""
-        features = self.body(picture[:, None])  # (batch, 128, n_mels / 4, T)
+        image = as_channels(picture, 1, size=(self.num_bands, None))
+        features = self.body(image)  # (batch, 128, n_mels / 4, T)
         flat = features.flatten(1, 2).transpose(1, 2)  # (batch, T, 128 * n_mels / 4)
         hidden, _ = self.recurrent(flat)
         frames = self.time_head(hidden).transpose(1, 2)  # (batch, outputs, T)
-        bands = functional.interpolate(
-            self.band_head(features), size=(self.num_bands, picture.shape[2]), mode="nearest"
-        )
+        bands = functional.interpolate(self.band_head(features), size=(self.num_bands, image.shape[3]), mode="nearest")
         clip_probability = linear_softmax(torch.sigmoid(frames.float())).clamp(1e-6, 1 - 1e-6)
         return ModelOutput(
             clip=torch.log(clip_probability) - torch.log1p(-clip_probability), frames=frames, bands=bands

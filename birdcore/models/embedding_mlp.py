@@ -12,7 +12,7 @@ from birdcore.config import MEL_YAMNET, ModelConfig
 from birdcore.errors import ConfigError
 from birdcore.models.options import read_options
 from birdcore.models.output import ModelOutput
-from birdcore.models.picture import as_channels
+from birdcore.models.picture import as_channels, require_bands
 from birdcore.models.yamnet import YamnetTrunk, cut_patches
 
 __all__ = ["TRUNKS", "EmbeddingMlp"]
@@ -57,6 +57,8 @@ class EmbeddingMlp(nn.Module):
             raise ConfigError(
                 f"embedding_mlp: n_mels is {n_mels}; it is halved four times: use features = 'yamnet_wide'"
             )
+        require_bands("embedding_mlp", config.features, use="yamnet" if self.by_patches else "yamnet_wide")
+        self.num_bands = n_mels
         self.trunk = YamnetTrunk().requires_grad_(False).eval()
         sizes = (YamnetTrunk.channels[-1], *options["hidden"])
         layers: list[nn.Module] = []
@@ -81,7 +83,7 @@ class EmbeddingMlp(nn.Module):
         -------
         shape (batch, 1024), without a gradient
         """
-        image = as_channels(picture, 1)
+        image = as_channels(picture, 1, size=(self.num_bands, None))
         with torch.no_grad():
             if self.by_patches:
                 patches = cut_patches(image[:, 0])  # (batch, num_patches, n_mels, 96)

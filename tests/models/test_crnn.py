@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -47,8 +49,28 @@ def test_an_unknown_trunk_and_a_wrong_picture_are_named(config_of):
     with pytest.raises(ConfigError, match="frozen = 7: must be 0 to 6"):
         build_model(config_of("crnn", **ON_BIRDNET | {"options": {"trunk": "birdnet", "frozen": 7}}))
     network = build_model(config_of("crnn", **ON_BIRDNET)).eval()
-    with pytest.raises(ShapeError, match=r"expected \(batch, 2, n_mels, num_frames\)"):
-        network(torch.rand(1, 96, 100))
+    with pytest.raises(ShapeError, match=r"expected \(batch, 2, 96, width\)"):
+        network(torch.rand(1, 96, 300))
+    with pytest.raises(ShapeError, match=r"picture: 128 frames, expected at least 129; use a longer window"):
+        network(torch.rand(1, 2, 96, 128))
+
+
+@pytest.mark.parametrize(
+    ("changes", "least"),
+    [
+        ({"window_seconds": 128 * MEL_BIRDNET.frame_seconds}, "96 x 128 "),
+        ({"features": dataclasses.replace(MEL_BIRDNET, n_mels=64)}, "64 x 292 "),
+    ],
+)
+def test_pictures_that_leave_no_embedding_are_refused(changes, least, config_of):
+    with pytest.raises(ConfigError, match=f"crnn: pictures of {least}.* at least 96 x 129: use a longer window"):
+        build_model(config_of("crnn", **ON_BIRDNET | changes))
+
+
+def test_the_smallest_picture_on_birdnets_trunk_works(config_of, pictures):
+    config = config_of("crnn", **ON_BIRDNET | {"window_seconds": 129 * MEL_BIRDNET.frame_seconds})
+    with torch.inference_mode():
+        assert torch.isfinite(build_model(config).eval()(pictures(config)).frames).all()
 
 
 def test_the_exported_network_gives_the_same(config_of, tmp_path, pictures, monkeypatch):

@@ -137,5 +137,5 @@ def test_settings_that_do_not_fit_are_refused(changes, message):
 
 
 def test_stacked_pictures_are_refused():
-    with pytest.raises(ShapeError, match="expected \\(batch, height, width\\)"):
+    with pytest.raises(ShapeError, match="expected \\(batch, 64, width\\)"):
         build_model(S4)(torch.zeros(1, 2, 64, 96))

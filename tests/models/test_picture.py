@@ -31,6 +31,7 @@ def test_a_picture_that_is_too_small_is_refused_with_both_sizes():
 def test_pictures_of_one_channel_get_a_channel_axis():
     assert as_channels(torch.zeros(2, 3, 4), 1).shape == (2, 1, 3, 4)
     assert as_channels(torch.zeros(2, 5, 3, 4), 5, size=(3, 4)).shape == (2, 5, 3, 4)
+    assert as_channels(torch.zeros(2, 3, 4), 1, size=(3, None)).shape == (2, 1, 3, 4)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,7 @@ def test_pictures_of_one_channel_get_a_channel_axis():
     [
         ((2, 3, 4), 2, None, r"expected \(batch, 2, height, width\)"),
         ((2, 3, 3, 4), 1, None, r"expected \(batch, height, width\)"),
+        ((2, 3, 4), 1, (5, None), r"expected \(batch, 5, width\)"),
         ((2, 3, 5), 1, (3, 4), r"shape \(2, 3, 5\), expected \(batch, 3, 4\)"),
         ((3, 4), 1, None, "expected"),
     ],

@@ -127,6 +127,41 @@ def test_a_picture_of_another_size_is_refused(name, config_of, pictures):
         model(pictures(config, num_frames=140))
 
 
+BY_BANDS = [
+    ("crnn", {}),
+    ("crnn", {"features": MEL_PRESETS["birdnet"], "options": {"trunk": "birdnet"}, "window_seconds": 1.7}),
+    ("crnn_s0", {}),
+    ("embedding_mlp", {}),
+    ("embedding_mlp", {"features": MEL_PRESETS["yamnet"], "options": {"trunk": "yamnet"}}),
+]
+
+
+@pytest.mark.parametrize(("name", "changes"), BY_BANDS)
+def test_networks_that_read_bands_refuse_another_number_of_them(name, changes, config_of, pictures):
+    config = config_of(name, **changes)
+    _, height, width = config.picture_shape
+    model = build_model(config).eval()
+    with torch.inference_mode():
+        assert torch.isfinite(model(pictures(config, num_frames=width + 7)).clip).all()  # any length will do
+    with pytest.raises(ShapeError, match=rf"expected \(batch, (2, )?{height}, width\)"):
+        model(pictures(config).narrow(-2, 0, height - 16))
+
+
+@pytest.mark.parametrize("name", ["crnn", "crnn_s0", "embedding_mlp"])
+@pytest.mark.parametrize("features", ["s1", "s1_mfcc", "s1_mel_mfcc", "s3_short"])
+def test_networks_that_read_bands_refuse_other_pictures(name, features, config_of):
+    with pytest.raises(
+        ConfigError, match=rf"{name}: features of \d+ channel.* mel bands, frame by frame: use features"
+    ):
+        build_model(config_of(name, features=MEL_PRESETS[features]))
+
+
+def test_networks_on_one_bank_of_bands_refuse_two(config_of):
+    for name in ("crnn_s0", "embedding_mlp"):
+        with pytest.raises(ConfigError, match=rf"{name}: features of 2 channel\(s\) of mel do not fit"):
+            build_model(config_of(name, features=MEL_PRESETS["birdnet"]))
+
+
 @pytest.mark.parametrize("name", ["efficientnet_b0", "resnet18", "mobilenet_v2", "bulbul", "puffin"])
 def test_any_network_takes_mel_and_cepstrum_as_two_channels(name, config_of, pictures):
     features = dataclasses.replace(MEL_PRESETS["s1_mel_mfcc"], resize=(140, 170))
