@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from birdcore.config import ModelConfig
+from birdcore.models.options import read_options
 from birdcore.models.output import ModelOutput
 from birdcore.models.picture import as_channels, require_bands, require_size
 
@@ -57,13 +58,14 @@ class CrnnS0(nn.Module):
     Raises
     ------
     ConfigError
-        If the features are not mel bands frame by frame.
+        If an option is given, or the features are not mel bands frame by frame.
     """
 
     frame_stride = 1
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        read_options(config)
         require_bands("crnn_s0", config.features, use="s0")
         require_size("crnn_s0", config.picture_shape[1:], (4, 1))
         self.num_classes = config.num_classes

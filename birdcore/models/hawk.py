@@ -44,7 +44,8 @@ class Hawk(nn.Module):
     Parameters
     ----------
     config : options ``orientation`` ("s2", or "pons" for steps in time), ``dropout``, and ``pooling`` over the steps
-        ("max+average" as published, "average" or "attention"; over time only where the orientation is "pons")
+        ("max+average" as published, "average" or "attention"; over time only where the orientation is "pons", which
+        is therefore the default beside "attention")
 
     Source
     ------
@@ -53,11 +54,12 @@ class Hawk(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        options = read_options(config, orientation="s2", dropout=0.5, pooling="max+average")
+        attends = config.options.get("pooling") == "attention"
+        options = read_options(config, orientation="pons" if attends else "s2", dropout=0.5, pooling="max+average")
         self.orientation = options["orientation"]
         if self.orientation not in ("s2", "pons"):
             raise ConfigError(f"hawk: orientation {self.orientation!r}; one of s2, pons")
-        if options["pooling"] == "attention" and self.orientation == "s2":
+        if attends and self.orientation == "s2":
             raise ConfigError("hawk: pooling 'attention' attends to moments; it needs orientation = 'pons'")
         self.num_channels, num_bands, num_frames = config.picture_shape
         self.size = (num_bands, num_frames)

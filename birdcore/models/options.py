@@ -27,7 +27,8 @@ def read_options(config: ModelConfig, **defaults: Any) -> dict[str, Any]:
     """
     unknown = set(config.options) - set(defaults) - _OF_NO_NETWORK
     if unknown:
-        raise ConfigError(f"{config.architecture}: unknown option {min(unknown)!r}; known are {', '.join(defaults)}")
+        known = f"known are {', '.join(defaults)}" if defaults else "it has none"
+        raise ConfigError(f"{config.architecture}: unknown option {min(unknown)!r}; {known}")
     for name, default in defaults.items():
         value = config.options.get(name, default)
         kinds = (int, float) if isinstance(default, float) else (list, tuple) if isinstance(default, list) else ()

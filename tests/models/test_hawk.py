@@ -22,9 +22,17 @@ def test_steps_are_bands_as_s2_had_them_or_frames_as_pons_meant_them(orientation
     assert seen == [(1, 464, num_steps)]
 
 
+@pytest.mark.parametrize(("options", "orientation"), [({}, "s2"), ({"pooling": "attention"}, "pons")])
+def test_it_is_laid_out_as_s2_had_it_unless_it_attends_to_moments(options, orientation, config_of):
+    assert build_model(config_of("hawk", options=options)).orientation == orientation
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"orientation": "up"}, "one of s2, pons"), ({"pooling": "attention"}, "it needs orientation = 'pons'")],
+    [
+        ({"orientation": "up"}, "one of s2, pons"),
+        ({"pooling": "attention", "orientation": "s2"}, "it needs orientation = 'pons'"),
+    ],
 )
 def test_wrong_options_are_refused(options, message, config_of):
     with pytest.raises(ConfigError, match=message):

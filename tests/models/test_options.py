@@ -14,6 +14,11 @@ def test_an_unknown_option_is_named_with_the_known_ones(config_of):
         read_options(config_of("puffin", options={"depth": 3}), dropout=0.3, pooling="last")
 
 
+def test_an_architecture_without_options_says_so(config_of):
+    with pytest.raises(ConfigError, match="crnn_s0: unknown option 'depth'; it has none"):
+        read_options(config_of("crnn_s0", options={"depth": 3}))
+
+
 @pytest.mark.parametrize(
     ("value", "default"), [("much", 0.3), (True, 0.3), (3, "last"), (1, False), (2.5, 2), (True, 2), (4, [3, 2])]
 )

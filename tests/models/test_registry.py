@@ -91,7 +91,6 @@ def test_saved_weights_load_bit_equal_and_the_onnx_export_agrees(name, config_of
 @pytest.mark.parametrize("name", IMAGE_MODELS)
 def test_every_image_model_can_attend_to_moments(name, config_of, pictures):
     options = config_of(name).options | {"pooling": "attention"}
-    options |= {"orientation": "pons"} if name == "hawk" else {}
     if name == "ensemble":
         options = {"members": 1, "architecture": "mobilenet_v2", "options": {"pooling": "attention"}}
     config = config_of(name, options=options)
@@ -190,7 +189,7 @@ def test_unknown_architecture_names_the_known_ones(config_of):
         build_model(config_of("crnn", architecture="wavenet"))
 
 
-@pytest.mark.parametrize("name", ["crnn", *IMAGE_MODELS])
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_unknown_option_is_refused(name, config_of):
     with pytest.raises(ConfigError, match="depth"):
         build_model(config_of(name, options={"depth": 3}))
