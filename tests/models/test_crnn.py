@@ -1,13 +1,10 @@
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
 
 from birdcore.config import MEL_BIRDNET, MEL_YAMNET_WIDE
 from birdcore.errors import ConfigError, ShapeError
-from birdcore.inference.engine import OnnxEngine, TorchEngine
-from birdcore.models.checkpoint import save_weights
 from birdcore.models.registry import build_model, frame_stride
 
 ON_BIRDNET = {"features": MEL_BIRDNET, "window_seconds": 1.7, "options": {"trunk": "birdnet"}}
@@ -71,13 +68,3 @@ def test_the_smallest_picture_on_birdnets_trunk_works(config_of, pictures):
     config = config_of("crnn", **ON_BIRDNET | {"window_seconds": 129 * MEL_BIRDNET.frame_seconds})
     with torch.inference_mode():
         assert torch.isfinite(build_model(config).eval()(pictures(config)).frames).all()
-
-
-def test_the_exported_network_gives_the_same(config_of, tmp_path, pictures, monkeypatch):
-    monkeypatch.setenv("BIRDCORE_CACHE", str(tmp_path / "cache"))
-    config = config_of("crnn", **ON_BIRDNET)
-    weights = save_weights(tmp_path / "weights", build_model(config), config, {"summary": "fresh"})
-    picture = pictures(config).numpy()
-    ours, theirs = TorchEngine(weights)(picture), OnnxEngine(weights)(picture)
-    for name in ("clip", "frames", "bands"):
-        assert np.allclose(getattr(ours, name), getattr(theirs, name), atol=1e-3)

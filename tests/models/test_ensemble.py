@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
 from birdcore.errors import ConfigError
+from birdcore.inference.engine import OnnxEngine, TorchEngine
+from birdcore.models.checkpoint import load_model, save_weights
 from birdcore.models.ensemble import member_config
 from birdcore.models.registry import build_model, naming_layer
 
@@ -30,6 +33,20 @@ def test_a_network_put_into_an_ensemble_answers_alone(config_of, pictures):
     model.members[0].load_state_dict(alone.state_dict())
     with torch.inference_mode():
         assert torch.equal(model(pictures(config)).clip, alone(pictures(config)).clip)
+
+
+def test_an_ensemble_is_saved_and_exported(config_of, pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("BIRDCORE_CACHE", str(tmp_path / "cache"))
+    torch.manual_seed(0)
+    config = config_of("ensemble")
+    model = build_model(config).eval()
+    weights = save_weights(tmp_path / "folds", model, config, {})
+    loaded = load_model(weights).state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in model.state_dict().items())
+    exported, original = OnnxEngine(weights), TorchEngine(weights)
+    for batch in (1, 3):
+        picture = pictures(config, batch=batch).numpy()
+        assert np.abs(exported(picture).clip - original(picture).clip).max() < 1e-3
 
 
 def test_no_member_names_species_for_all(config_of):
