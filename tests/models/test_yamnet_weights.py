@@ -3,8 +3,8 @@ import hashlib
 import http.server
 import sys
 import threading
-import types
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -84,33 +84,14 @@ def run_as_keras(arrays, picture):
     return x.mean(dim=(2, 3))[0].numpy()
 
 
-class FakeH5:
-    """As much of h5py as reading needs, over a dictionary."""
-
-    Dataset = np.ndarray
-
-    def __init__(self, arrays):
-        self._arrays = arrays
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def visititems(self, visit):
-        for name, values in self._arrays.items():
-            visit(name.split("/")[0], object())  # groups are visited too
-            visit(name, values)
-
-
 @pytest.fixture
-def h5_file(tmp_path, monkeypatch):
+def h5_file(tmp_path):
+    """A file as Keras saves weights: a group of each layer, in it the variables, whose names hold the layer's again."""
     arrays = keras_arrays()
-    fake = types.SimpleNamespace(Dataset=np.ndarray, File=lambda *_: FakeH5(arrays))
-    monkeypatch.setitem(sys.modules, "h5py", fake)
     path = tmp_path / "yamnet.h5"
-    path.write_bytes(b"\x89HDF\r\n\x1a\n")
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
     return path, arrays
 
 
@@ -139,6 +120,13 @@ def test_a_missing_layer_is_named():
     del arrays["layer7/pointwise_conv/bn/layer7/pointwise_conv/bn/beta:0"]
     with pytest.raises(WeightsError, match=r"yamnet\.h5: holds no 'layer7/pointwise_conv/bn/beta'"):
         fold_keras_layers(arrays, source="yamnet.h5")
+
+
+def test_half_a_file_is_refused(h5_file):
+    path, _ = h5_file
+    path.write_bytes(path.read_bytes()[:100_000])
+    with pytest.raises(WeightsError, match=r"yamnet\.h5: not an HDF5 file that can be read"):
+        load_yamnet(path)
 
 
 def test_without_h5py_the_other_file_is_recommended(tmp_path, monkeypatch):
