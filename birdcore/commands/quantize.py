@@ -11,7 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from birdcore.errors import ConfigError
+from birdcore.config import ModelConfig
+from birdcore.errors import ConfigError, WeightsError
 from birdcore.models.checkpoint import DEFAULT_WEIGHTS, find_weights
 from birdcore.places import data_root
 
@@ -24,7 +25,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     """Add ``quantize`` to the command line."""
     command = commands.add_parser(
         "quantize",
-        help="make a smaller, faster copy of a model",
+        help="make a smaller copy of a model",
         description="Write a copy of a model that computes with 8-bit numbers, and print its size, speed and figures "
         "beside the original's. The copy is used like any other weights: give its folder as --weights.",
     )
@@ -53,6 +54,11 @@ def _quantize(options: argparse.Namespace) -> int:
     from birdcore.inference.quantization import compare_copies, divide_recordings, quantize  # loads torch
 
     weights = find_weights(options.weights)
+    if not isinstance(weights.config, ModelConfig):
+        raise WeightsError(
+            f"weights {weights.name!r}: hold no network of ours ({weights.file.name}, {weights.config.architecture}), "
+            "so no smaller copy can be made of them; name weights that were trained with birdcore"
+        )
     out = Path(options.out)
     if out.resolve() == weights.path.resolve():
         raise ConfigError(f"--out {options.out}: is the folder of the original; name another one")

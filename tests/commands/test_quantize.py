@@ -48,6 +48,17 @@ def test_the_copy_and_its_figures_are_written_and_printed(original, manifest, tm
     assert find_weights(tmp_path / "tiny").facts["copy_of"] == "original"
 
 
+def test_a_model_from_outside_is_refused_for_what_it_is(shared_data, manifest, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BIRDCORE_WEIGHTS", str(tmp_path / "weights"))
+    models = shared_data.parent / "models"
+    file, labels = str(models / "yamnet.tflite"), str(models / "yamnet_class_map.csv")
+    assert main(["models", "add", file, "--labels", labels, "--preset", "yamnet"]) == 0
+    words = ("quantize", "--weights", "yamnet", "--out", tmp_path / "tiny", "--manifest", manifest)
+    assert main([str(word) for word in words]) == 2
+    assert "weights 'yamnet': hold no network of ours" in capsys.readouterr().err
+    assert not (tmp_path / "tiny").exists()
+
+
 def test_the_original_is_not_overwritten(original, manifest, capsys):
     words = ("quantize", "--weights", original.path, "--out", original.path, "--manifest", manifest)
     assert main([str(word) for word in words]) == 2
