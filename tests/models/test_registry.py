@@ -5,6 +5,7 @@ import torch
 
 from birdcore.config import MEL_PRESETS, MEL_S2
 from birdcore.errors import ConfigError, ShapeError
+from birdcore.features.mel import MelSpectrogram
 from birdcore.models.registry import (
     ARCHITECTURES,
     build_model,
@@ -98,15 +99,18 @@ def test_networks_on_one_bank_of_bands_refuse_two(config_of):
             build_model(config_of(name, features=MEL_PRESETS["birdnet"]))
 
 
-@pytest.mark.parametrize("name", ["efficientnet_b0", "resnet18", "mobilenet_v2", "bulbul", "puffin"])
-def test_any_network_takes_mel_and_cepstrum_as_two_channels(name, config_of, pictures):
-    features = dataclasses.replace(MEL_PRESETS["s1_mel_mfcc"], resize=(140, 170))
+@pytest.mark.parametrize("name", IMAGE_MODELS)
+@pytest.mark.parametrize(("features", "num_channels"), [("s1_mfcc", 1), ("s1_mel_mfcc", 2)])
+def test_every_image_model_takes_cepstra_alone_and_beside_mel_bands(name, features, num_channels, config_of, pictures):
+    features = dataclasses.replace(MEL_PRESETS[features], resize=(140, 170))
     config = config_of(name, features=features)
-    assert config.picture_shape == (2, 140, 170)
+    assert config.picture_shape == (num_channels, 140, 170)
     model = build_model(config).eval()
-    assert torch.isfinite(model(pictures(config)).clip).all()
-    with pytest.raises(ShapeError, match=r"expected \(batch, 2, "):
-        model(torch.zeros(2, 140, 170))
+    noise = 0.1 * torch.randn(2, config.window_samples, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.isfinite(model(MelSpectrogram(features)(noise)).clip).all()
+    with pytest.raises(ShapeError, match=r"expected \(batch, "):
+        model(torch.zeros(2, 3, 140, 170))
 
 
 def test_frames_follow_the_length_of_the_picture(config_of, pictures):
