@@ -16,7 +16,7 @@ if listening is None:
 recording = webapp.choose_recording()
 if recording is None:
     # Whoever is still choosing does not wait for the model later.
-    webapp.load_predictor(listening.weights)
+    webapp.load_visibly(listening.weights)
     st.stop()
 
 analysis = webapp.analyze_visibly(recording, listening)

@@ -152,7 +152,7 @@ def localizes(config: ModelConfig) -> bool:
     """Whether a network says when and at what frequency; an ensemble does what its members do."""
     if config.architecture == "ensemble":
         config = member_config(config)
-    return ARCHITECTURES[config.architecture].localizes
+    return _architecture(config).localizes
 
 
 def frame_stride(config: ModelConfig) -> int:
@@ -162,7 +162,7 @@ def frame_stride(config: ModelConfig) -> int:
     """
     if config.architecture == "ensemble":
         config = member_config(config)
-    build = ARCHITECTURES[config.architecture].build
+    build = _architecture(config).build
     return build.stride_of(config) if hasattr(build, "stride_of") else 1
 
 
@@ -174,9 +174,13 @@ def build_model(config: ModelConfig) -> nn.Module:
     ConfigError
         If the architecture is unknown or its options are wrong.
     """
+    return _architecture(config).build(config)
+
+
+def _architecture(config: ModelConfig) -> Architecture:
     if config.architecture not in ARCHITECTURES:
         raise ConfigError(f"architecture {config.architecture!r}: unknown; one of {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[config.architecture].build(config)
+    return ARCHITECTURES[config.architecture]
 
 
 def naming_layer(network: nn.Module, num_outputs: int) -> nn.Linear | None:

@@ -42,7 +42,7 @@ from birdcore.webapp.models import (
     available_models,
     choose_model,
     listening,
-    load_predictor,
+    load_visibly,
     show_missing_weights,
     show_unusable_weights,
 )
@@ -78,8 +78,8 @@ __all__ = [
     "compare_runs",
     "enter_frame",
     "listening",
-    "load_predictor",
     "load_section",
+    "load_visibly",
     "may_publish",
     "need_frame",
     "show_all_recordings",

@@ -25,6 +25,7 @@ __all__ = [
     "listening",
     "listening_with",
     "load_predictor",
+    "load_visibly",
     "model_card",
     "model_help",
     "show_missing_weights",
@@ -171,8 +172,18 @@ def load_predictor(weights: Weights) -> Predictor:
     ------
     WeightsError
         If the weights are damaged.
+    ConfigError
+        If they are of an architecture that is not known here.
     """
     return _load(str(weights.path), fingerprint(weights))
+
+
+def load_visibly(weights: Weights) -> None:
+    """Load the model for later; where that fails, show why."""
+    try:
+        load_predictor(weights)
+    except BirdcoreError as error:
+        st.error(plain(str(error)), icon=":material/error:")
 
 
 @st.cache_resource(max_entries=3, show_spinner="Loading the model …")

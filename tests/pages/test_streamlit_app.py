@@ -1,11 +1,16 @@
 import json
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from birdcore.config import TrainConfig
+from birdcore.inference.predictor import Predictor
 from birdcore.training.run_directory import RunDirectory
+
+really_load = Predictor.load  # before the double stands in its place
 
 
 @pytest.fixture
@@ -51,6 +56,42 @@ def test_every_page_is_reached_and_framed(app, double):
         app.switch_page(f"pages/{page}.py").run()
         assert not app.exception and app.title[0].value == title
         assert app.sidebar.header[0].value == "Listening"
+
+
+@pytest.fixture(params=["damaged", "of an unknown architecture"])
+def unusable(request, double, tmp_path, monkeypatch):
+    """The installed model cannot be loaded, for real; one beside it can, and is the double. Gives the reason."""
+    folder = tmp_path / "weights" / "crnn"
+    shutil.copytree(folder, folder.with_name("other"))
+    stored = json.loads((folder / "config.json").read_text())
+    if request.param == "damaged":
+        stored["facts"]["sha256"] = "0" * 64
+    else:
+        stored["model"]["architecture"] = "nightjar"
+    (folder / "config.json").write_text(json.dumps(stored))
+
+    def load_one(weights, *, engine="auto"):
+        return double.model if Path(weights).name == "other" else really_load(weights, engine=engine)
+
+    monkeypatch.setattr("birdcore.inference.predictor.Predictor.load", staticmethod(load_one))
+    return "does not match its checksum" if request.param == "damaged" else "architecture 'nightjar': unknown"
+
+
+def test_where_the_model_cannot_be_loaded_another_can_be_chosen(unusable, app, upload, wav, text_of):
+    app.run()
+    assert not app.exception and unusable in app.error[0].value.replace("\\", "")
+    upload(app, ("tit.wav", wav))
+    assert not app.exception and unusable in app.error[0].value.replace("\\", "")
+    for page in ("compare_models", "explore_sounds", "train_model", "publish_model", "about_models"):
+        app.switch_page(f"pages/{page}.py").run()
+        assert not app.exception
+        if page == "compare_models":  # the other's answer is there
+            assert len(app.error) == 1 and "## Great Tit" in text_of(app)
+        else:
+            assert not app.error
+    app.switch_page("pages/identify_birds.py").run()
+    app.sidebar.selectbox[0].select("other").run()
+    assert not app.exception and not app.error and "## Great Tit (0.93)" in text_of(app)
 
 
 def test_the_sidebar_shows_the_model_in_a_few_words(app, double):
