@@ -99,7 +99,9 @@ def _read(folder: Path) -> Weights:
         kind = next((key for key in _KINDS if key in stored), "model")
         config = from_dict(_KINDS[kind], stored[kind], source=f"{folder.name}/config.json")
         facts = stored.get("facts", {})
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+        if not isinstance(facts, dict):
+            raise ConfigError(f"facts: expected a table, got {type(facts).__name__}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigError) as error:
         raise WeightsError(
             f"weights {folder.name!r}: config.json cannot be used ({error}); is the folder complete?"
         ) from error

@@ -267,7 +267,7 @@ def read_outside(folder: Path) -> tuple[OutsideConfig, dict[str, Any], Path]:
             fmax=settings.fmax or settings.sample_rate / 2,
             threshold=settings.threshold,
         )
-    except (OSError, ValueError, ConfigError, WeightsError) as error:
+    except (OSError, ValueError, RecursionError, ConfigError, WeightsError) as error:
         raise WeightsError(f"weights {folder.name!r}: {ENTRY_FILE} cannot be used ({error})") from error
     facts = {
         "summary": settings.summary,

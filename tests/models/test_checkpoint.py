@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ import torch
 from birdcore.config import MEL_BIRDNET, MEL_YAMNET_WIDE, ClassName, ModelConfig
 from birdcore.errors import WeightsError
 from birdcore.models import checkpoint
-from birdcore.models.checkpoint import find_weights, list_weights, load_model, save_weights
+from birdcore.models.checkpoint import find_weights, list_problems, list_weights, load_model, save_weights
 from birdcore.models.registry import build_model
 
 CONFIG = ModelConfig(
@@ -78,6 +79,25 @@ def test_list_leaves_out_damaged_folders(tmp_path, stored):
     (tmp_path / "no-tensors").mkdir()
     (tmp_path / "no-tensors" / "config.json").write_text((tmp_path / "tiny" / "config.json").read_text())
     assert [weights.name for weights in list_weights(tmp_path)] == ["tiny"]
+
+
+@pytest.mark.parametrize("facts", ["null", "[1]", '"good"', "[" * 100_000 + "]" * 100_000])
+def test_facts_that_are_no_table_are_told(tmp_path, stored, facts):
+    _, weights = stored
+    shutil.copytree(weights.path, tmp_path / "broken")
+    model = json.loads((weights.path / "config.json").read_text())["model"]
+    (tmp_path / "broken" / "config.json").write_text(f'{{"model": {json.dumps(model)}, "facts": {facts}}}')
+    assert [weights.name for weights in list_weights(tmp_path)] == ["tiny"]
+    (problem,) = list_problems(tmp_path)
+    assert problem.startswith("weights 'broken': config.json cannot be used") and len(problem) < 300
+
+
+@pytest.mark.parametrize("content", ["null", "[]", '["model"]', '"model"', "[" * 100_000])
+def test_a_config_that_is_no_table_is_told(tmp_path, stored, content):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text(content)
+    assert [weights.name for weights in list_weights(tmp_path)] == ["tiny"]
+    assert len(list_problems(tmp_path)) == 1
 
 
 def test_unknown_name_lists_what_is_there(tmp_path, stored, monkeypatch):

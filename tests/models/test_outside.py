@@ -63,6 +63,7 @@ def test_another_labels_file_is_noticed(folder):
         ('preset = "birdnet"\nthreshold = 1.5', "between 0 and 1"),
         ('preset = "birdnet"\nwindow_seconds = 1e9', "window_seconds"),
         ("window_seconds = 3.0", "sample_rate = 0"),
+        ("x = " + "[" * 100_000, "outside.toml cannot be used"),
         ("preset = birdnet", "outside.toml cannot be used"),
     ],
 )
