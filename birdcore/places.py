@@ -79,9 +79,12 @@ def resolve_recording(path: str | Path) -> Path:
     given = Path(path)
     candidates = [given] if given.is_absolute() else [root / given for root in roots]
     for candidate in candidates:
-        resolved = candidate.resolve()
-        if any(resolved.is_relative_to(root) for root in roots) and resolved.exists():
-            return resolved
+        try:
+            resolved = candidate.resolve()
+            if any(resolved.is_relative_to(root) for root in roots) and resolved.exists():
+                return resolved
+        except (OSError, ValueError, RuntimeError):  # a name too long, with a NUL in it, or a ring of links
+            continue
     raise DataError(
         f"{path}: not found in the folders that recordings may be opened from ({', '.join(map(str, roots))}); "
         "move it there, or name its folder in BIRDCORE_RECORDINGS"

@@ -70,6 +70,13 @@ def test_a_recording_elsewhere_is_refused(data, path):
         places.resolve_recording(path)
 
 
+@pytest.mark.parametrize("path", ["x" * 300, "clips/" + "x" * 300, "/" + "x/" * 3000, "wren\0.ogg", "ring.ogg"])
+def test_a_name_that_no_file_can_have_is_not_found(data, path):
+    (data / "ring.ogg").symlink_to(data / "ring.ogg")
+    with pytest.raises(DataError, match="not found in the folders"):
+        places.resolve_recording(path)
+
+
 def test_a_link_that_leads_outside_is_refused(data):
     secret = data.parent / "secret.ogg"
     secret.write_bytes(b"OggS")

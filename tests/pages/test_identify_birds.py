@@ -250,7 +250,7 @@ def test_a_folder_on_this_computer_lists_its_recordings(double, open_page, wav, 
     assert viewer_arguments(app)["name"] == "dawn.wav"
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "../weights/crnn/config.json", "nothing.wav"])
+@pytest.mark.parametrize("path", ["/etc/passwd", "../weights/crnn/config.json", "nothing.wav", "x" * 300, "a\0.wav"])
 def test_a_path_outside_the_allowed_folders_is_refused(double, open_page, tmp_path, path):
     (tmp_path / "data").mkdir(exist_ok=True)
     app = open_page("identify_birds")
