@@ -7,10 +7,9 @@ import hashlib
 import io
 import json
 import logging
-import os
 import warnings
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +17,8 @@ from torch import Tensor, nn
 
 from birdcore.config import to_dict
 from birdcore.errors import ConfigError, WeightsError
+from birdcore.export.files import replacement_path
+from birdcore.inference.onnx_session import open_session
 from birdcore.models.checkpoint import Weights, check_sha256, load_model
 from birdcore.places import cache_root
 
@@ -106,18 +107,13 @@ class OnnxEngine:
     name = "onnx"
 
     def __init__(self, weights: Weights) -> None:
-        import onnxruntime
-
+        sha256 = check_sha256(weights)
         if "engine" in weights.facts:  # a quantised copy is an exported network already
-            check_sha256(weights)
             self.file = weights.file
+            self._session = open_session(self.file, name=f"weights {weights.name!r}")
         else:
-            self.file = cache_root() / "engines" / f"{_key(weights)}.onnx"
-            if not self.file.is_file():
-                export_network(load_model(weights), weights, self.file)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(self.file), options, providers=["CPUExecutionProvider"])
+            self.file = cache_root() / "engines" / f"{_key(weights, sha256)}.onnx"
+            self._session = _cached_session(weights, self.file)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, pictures: np.ndarray) -> WindowLogits:
@@ -125,10 +121,21 @@ class OnnxEngine:
         return WindowLogits(*[*outputs, None, None][:3])
 
 
-def _key(weights: Weights) -> str:
+def _cached_session(weights: Weights, file: Path) -> Any:
+    """A session of the network as it was exported before, or, where that is missing or damaged, is exported now."""
+    if file.is_file():
+        try:
+            return open_session(file)
+        except WeightsError as error:
+            logger.warning("%s; exporting the network once more", error)
+    export_network(load_model(weights), weights, file)
+    return open_session(file, name=f"weights {weights.name!r}")
+
+
+def _key(weights: Weights, sha256: str) -> str:
     """What the exported network depends on: the tensors, and the settings that go into it."""
     settings = json.dumps(to_dict(weights.config), sort_keys=True)
-    return hashlib.sha256(f"{weights.facts.get('sha256')}{settings}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{sha256}{settings}".encode()).hexdigest()[:32]
 
 
 def example_pictures(weights: Weights, *, batch: int) -> np.ndarray:
@@ -156,14 +163,10 @@ def export_network(model: nn.Module, weights: Weights, file: Path) -> None:
     WeightsError
         If the exported network does not give torch's probabilities.
     """
-    import onnxruntime
-
     network = _Reported(model, weights).eval()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.stem}-{os.getpid()}.part")
     example = torch.from_numpy(example_pictures(weights, batch=2))
     names = ["clip", "frames", "bands"][: len(network(example))]
-    try:
+    with replacement_path(file) as part:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")  # the exporter warns about its own internals
             torch.onnx.export(
@@ -176,7 +179,7 @@ def export_network(model: nn.Module, weights: Weights, file: Path) -> None:
                 opset_version=17,
                 dynamo=False,
             )
-        session = onnxruntime.InferenceSession(str(part), providers=["CPUExecutionProvider"])
+        session = open_session(part, name=f"weights {weights.name!r}")
         check = example_pictures(weights, batch=3)
         with torch.inference_mode():
             expected = [torch.sigmoid(output).numpy() for output in network(torch.from_numpy(check))]
@@ -187,9 +190,6 @@ def export_network(model: nn.Module, weights: Weights, file: Path) -> None:
                     f"weights {weights.name!r}: the ONNX export differs from torch by {difference:.1e} in {name}; "
                     "use the torch engine"
                 )
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def make_engine(weights: Weights, kind: str = "auto") -> Engine:

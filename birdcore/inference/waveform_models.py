@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from birdcore.errors import WeightsError
+from birdcore.inference.onnx_session import first_line, onnx_errors, open_session
 from birdcore.models.checkpoint import Weights, check_sha256
 from birdcore.models.outside import OutsideConfig
 
@@ -263,7 +264,7 @@ class _LiteRtFile:
                 self._interpreter.resize_tensor_input(self._input["index"], self._shape)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise WeightsError(f"{path.name}: LiteRT cannot run it ({_first_line(error)})") from error
+            raise WeightsError(f"{path.name}: LiteRT cannot run it ({first_line(error)})") from error
         details = list(self._interpreter.get_output_details())
         if inner:
             everything = [detail for detail in self._interpreter.get_tensor_details() if detail["name"]]
@@ -280,29 +281,17 @@ class _LiteRtFile:
                 self._interpreter.invoke()
                 return [self._interpreter.get_tensor(self._indices[name]) for name in names]
         except (ValueError, RuntimeError) as error:
-            raise WeightsError(f"LiteRT failed on a window ({_first_line(error)})") from error
+            raise WeightsError(f"LiteRT failed on a window ({first_line(error)})") from error
 
 
 class _OnnxFile:
     engine = "onnx"
 
     def __init__(self, path: Path, config: OutsideConfig, inner: str) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.intra_op_num_threads = NUM_THREADS
-        self._errors = _onnx_errors()
-
-        def opened(source: str | bytes) -> onnxruntime.InferenceSession:
-            return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-
-        try:
-            self._session = opened(str(path))
-            if inner and not _named({node.name: None for node in self._session.get_outputs()}, inner):
-                self._session = opened(_with_output(path, inner))
-        except self._errors as error:
-            raise WeightsError(f"{path.name}: ONNX Runtime cannot run it ({_first_line(error)})") from error
+        self._errors = onnx_errors()
+        self._session = open_session(path, num_threads=NUM_THREADS)
+        if inner and not _named({node.name: None for node in self._session.get_outputs()}, inner):
+            self._session = open_session(_with_output(path, inner), name=path.name, num_threads=NUM_THREADS)
         inputs = self._session.get_inputs()
         chosen = [node for node in inputs if not config.input or node.name == config.input]
         if len(chosen) != 1 or len(inputs) != 1:
@@ -321,20 +310,11 @@ class _OnnxFile:
         try:
             return self._session.run(names, {self._input: window.reshape(self._shape)})
         except self._errors as error:
-            raise WeightsError(f"ONNX Runtime failed on a window ({_first_line(error)})") from error
+            raise WeightsError(f"ONNX Runtime failed on a window ({first_line(error)})") from error
 
 
 def _onnx_shape(shape: list[int | str | None]) -> tuple[int, ...]:
     return tuple(size if isinstance(size, int) else -1 for size in shape)
-
-
-def _onnx_errors() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises; its errors have no common parent but Exception."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile", "NotImplemented")
-    found = (getattr(state, name, None) for name in (*names, "RuntimeException", "EPFail", "EngineError"))
-    return (RuntimeError, ValueError, *(error for error in found if error is not None))
 
 
 def _with_output(path: Path, inner: str) -> bytes:
@@ -350,7 +330,3 @@ def _with_output(path: Path, inner: str) -> bytes:
         )
     model.graph.output.append(onnx.helper.make_tensor_value_info(names[0], onnx.TensorProto.FLOAT, None))
     return model.SerializeToString()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
