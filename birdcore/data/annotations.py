@@ -129,7 +129,8 @@ def read_annotations(path: str | Path) -> list[AnnotatedRecording]:
     Parameters
     ----------
     path : CSV with ``filename, start_s, end_s, low_hz, high_hz, species_code``; file names are relative to the
-        table's folder, and may lead to the folders beside it (``../clips/a.ogg``) but not further
+        table's folder, and may lead to the folders beside it (``../clips/a.ogg``) but not further. ``split`` and
+        ``label_kind`` may follow; without a ``label_kind`` every audible bird of a file is taken to be boxed
 
     Returns
     -------
@@ -166,8 +167,12 @@ def read_annotations(path: str | Path) -> list[AnnotatedRecording]:
             events=tuple(sorted(events, key=lambda event: event.onset)),
             split=rows[name].text("split") or "none",
             label_kind=rows[name].text("label_kind"),
-            # Other sources box one species or a single song only; these two kinds box everything in the file.
-            complete=rows[name].text("label_kind").startswith(("hand boxes (Audacity", "isolated", "Raven boxes")),
+            complete=_boxes_everything(rows[name].text("label_kind")),
         )
         for name, events in sorted(boxes.items())
     ]
+
+
+def _boxes_everything(label_kind: str) -> bool:
+    """Whether boxes of this kind are all there are in a file; other kinds box one species or a single song only."""
+    return not label_kind or label_kind.startswith(("hand boxes (Audacity", "isolated", "Raven boxes"))

@@ -245,9 +245,10 @@ def _licence(config: ModelConfig, provenance: Mapping[str, Any]) -> str:
         further += "; they are adapted from BirdNET V2.4 and share its licence, CC BY-NC-SA 4.0"
     if not provenance.get("teacher", "none").startswith("none"):
         further += "; they share the licence of the model that taught them"
+    stated = provenance.get("licences") or "unstated"
     return (
-        "Weights: for non-commercial use only, as the recordings' licences ask (CC BY-NC-SA, BY-NC-ND)"
-        f"{further}. Code: MIT."
+        f"Weights: as the licences of the training recordings allow ({stated}), and for non-commercial use only where one "
+        f"of them asks for that or is not stated{further}. Code: MIT."
     )
 
 

@@ -179,12 +179,14 @@ def complete_recordings(
     DataError
         If the table cannot be read.
     """
+    recordings = [recording for recording in read_annotations(annotations_path) if recording.complete]
+    if all(recording.split == "none" for recording in recordings):
+        split = ""
     folder = Path(annotations_path).parent.resolve()
     return [
         recording
-        for recording in read_annotations(annotations_path)
-        if recording.complete
-        and split in ("", recording.split)
+        for recording in recordings
+        if split in ("", recording.split)
         and Path(os.path.relpath(recording.path, folder)).as_posix().startswith(prefix)
     ]
 
@@ -211,7 +213,7 @@ def evaluate_localization(
     ----------
     predictor : a model with a frame head
     annotations_path : table of boxes; see :func:`birdcore.data.annotations.read_annotations`
-    split : files to use; "" for all
+    split : files to use; "" for all, and all are used where the table has no splits
     prefix : beginning of the names of the files to use; "" for all
     progress : called with the share done, 0 to 1
 

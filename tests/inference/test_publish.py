@@ -181,6 +181,11 @@ def test_where_no_test_recording_is_boxed_localization_is_left_out(quiet_weights
     assert "annotated from end to end, so it is not measured" in caplog.text
 
 
+def test_a_card_says_what_the_recordings_licences_are(quiet_weights, published):
+    assert "licences of the training recordings allow (unstated)" in published.facts["licence"]
+    assert "(CC0 1.0 (4))" in _licence(quiet_weights.config, {"licences": "CC0 1.0 (4)"})
+
+
 def test_bias_takes_birdless_windows_down_to_the_threshold(published, run_weights, data, tmp_path):
     assert published.config.frame_bias == -0.5
     bias = noise_bias(run_weights, [data / f"background/place{number:02d}.wav" for number in range(20)])

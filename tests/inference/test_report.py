@@ -306,6 +306,13 @@ class TestLocalization:
         with pytest.raises(DataError, match="'knowing': have no frame head"):
             evaluate_localization(predictor, written(tmp_path / "a.csv", ROWS))
 
+    def test_a_plain_table_of_boxes_is_used_whole(self, tmp_path):
+        columns = ("filename", "start_s", "end_s", "low_hz", "high_hz", "species_code")
+        rows = [{column: row[column] for column in columns} for row in ROWS[:3]]
+        predictor = KnowingPredictor(lambda stem: localized_scores(TRUTH[stem]))
+        result = evaluate_localization(predictor, written(tmp_path / "a.csv", rows))
+        assert (result["num_recordings"], result["num_events"]) == (2, 3) and result["frames"]["macro_f1"] == 1
+
     def test_a_table_without_such_files_is_refused(self, tmp_path):
         with pytest.raises(DataError, match="split 'test' whose name begins with 'nbm/'"):
             evaluated(tmp_path, TRUTH, rows=[annotation("other/d", "gretit1", 0, 9)])
