@@ -305,8 +305,8 @@ def markdown(rows: list[dict[str, Any]], *, budget: float) -> str:
             values = ", ".join(_number(value) for value in row["validation_macro_auc"])
             notes.append(
                 f"- `{row['preset']}` does not beat chance by a wide margin: {row['training_clips_per_second']:.1f} windows "
-                f"a second let it see {row['epochs'] * row['windows_per_epoch']:,} under this budget, too few for a network "
-                f"that starts at: {row['initialization'] or 'random weights'}. Validation macro ROC-AUC by epoch: {values}."
+                f"a second let it see {row['epochs'] * row['windows_per_epoch']:,} under this budget, too few for this network "
+                f"({(row['initialization'] or 'random weights').rstrip('.')}). Validation macro ROC-AUC by epoch: {values}."
             )
     notes += [f"- `{row['preset']}` could not be trained: {row['failed']}" for row in rows if "failed" in row]
     bars_run = f"Curves run from {CHANCE_AUC} (chance, lowest bar) to 1."
