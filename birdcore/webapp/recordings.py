@@ -63,6 +63,11 @@ def spool(stream: BinaryIO, name: str) -> ChosenRecording:
     Returns
     -------
     The recording, at ``<cache>/uploads/<sha256><suffix>``. The same content is stored once.
+
+    Raises
+    ------
+    OSError
+        If the disk is full, or the folder cannot be written to. Nothing is left behind.
     """
     folder = cache_root() / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +93,7 @@ def _forget_old(folder: Path) -> None:
             stat = path.stat()
             if max(stat.st_atime, stat.st_mtime) < time.time() - KEEP_SECONDS:
                 path.unlink()
-        except FileNotFoundError:  # another visit was faster
+        except OSError:  # another visit was faster, or the file is not ours to remove
             continue
 
 
@@ -174,8 +179,11 @@ def _input_area() -> None:
 
 
 def _sample_cards() -> None:
+    samples = _samples_or_reason()
+    if not samples:
+        return
     st.markdown("**No recording at hand?** Listen to a made-up soundscape:")
-    for column, sample in zip(st.columns(len(_samples())), _samples(), strict=True):
+    for column, sample in zip(st.columns(len(samples)), samples, strict=True):
         with column, st.container(border=True, height="stretch", gap="small"):
             st.markdown(f"**{sample.name}**")
             with st.container(height="stretch"):
@@ -184,9 +192,12 @@ def _sample_cards() -> None:
 
 
 def _sample_buttons() -> None:
+    samples = _samples_or_reason()
+    if not samples:
+        return
     st.caption("Made-up soundscapes")
     with st.container(horizontal=True, gap="small"):
-        for sample in _samples():
+        for sample in samples:
             _sample_button(sample, sample.name)
 
 
@@ -199,6 +210,15 @@ def _sample_button(sample: Sample, label: str) -> None:
         args=(sample,),
         key=f"sample-{sample.path.stem}",
     )
+
+
+def _samples_or_reason() -> list[Sample]:
+    """The sample soundscapes; where they cannot be kept, none, and the reason is shown."""
+    try:
+        return _samples()
+    except DataError as error:
+        st.warning(plain(str(error)), icon=":material/folder_off:")
+        return []
 
 
 @st.cache_resource(show_spinner="Mixing sample soundscapes …")
@@ -254,13 +274,28 @@ def _listed(folder: Path) -> list[Path]:
 
 def _take_uploads(widget: str) -> None:
     with st.spinner("Saving the upload …"):
-        _add([spool(upload, upload.name) for upload in st.session_state.get(widget) or []])
+        _keep([(upload, upload.name) for upload in st.session_state.get(widget) or []])
 
 
 def _take_microphone(widget: str) -> None:
     upload = st.session_state.get(widget)
     if upload is not None:
-        _add([spool(upload, f"Microphone {time.strftime('%H.%M.%S')}.wav")])
+        _keep([(upload, f"Microphone {time.strftime('%H.%M.%S')}.wav")])
+
+
+def _keep(uploads: list[tuple[BinaryIO, str]]) -> None:
+    """Put uploads on the disk and on the list, as many as there is room for; say why where one cannot be kept."""
+    kept = []
+    for stream, name in uploads:
+        try:
+            kept.append(spool(stream, name))
+        except OSError as error:
+            st.session_state[_PROBLEM] = (
+                f"{name}: cannot be kept in {cache_root() / 'uploads'} ({error.strerror or error}); make room there, or "
+                "name another folder in BIRDCORE_CACHE"
+            )
+            break
+    _add(kept)
 
 
 def _take_sample(sample: Sample) -> None:

@@ -1,10 +1,12 @@
 import dataclasses
+import errno
 import re
 from pathlib import Path
 
 import pytest
 
 from birdcore.places import cache_root
+from birdcore.webapp.recordings import spool
 
 
 def captions(app):
@@ -223,6 +225,39 @@ def test_a_microphone_recording_is_analysed(double, open_page, wav):
     app.run()
     assert not app.exception
     assert len(double.calls) == 1
+
+
+def test_where_nothing_can_be_kept_recordings_here_can_still_be_opened(
+    double, open_page, upload, wav, tmp_path, monkeypatch, viewer_arguments
+):
+    (tmp_path / "a file").write_text("no folder can be made below it")
+    monkeypatch.setenv("BIRDCORE_CACHE", str(tmp_path / "a file" / "cache"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dawn.wav").write_bytes(wav)
+    app = open_page("identify_birds")
+    assert not app.exception and "sample soundscapes cannot be written" in app.warning[0].value
+    upload(app, ("tit.wav", wav))
+    assert not app.exception and app.error[0].value.replace("\\", "").startswith("tit.wav: cannot be kept in")
+    app.audio_input[0].upload("recorded_audio.wav", wav, "audio/wav")
+    app.run()
+    assert not app.exception and "cannot be kept in" in app.error[0].value
+    app.text_input[0].set_value("dawn.wav").run()
+    next(button for button in app.button if button.label == "Open").click().run()
+    assert not app.exception and not app.error and viewer_arguments(app)["name"] == "dawn.wav"
+
+
+def test_of_several_uploads_those_that_fit_on_the_disk_are_analysed(
+    double, open_page, upload, wav, monkeypatch, text_of
+):
+    def spool_one(stream, name):
+        if name == "second.wav":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return spool(stream, name)
+
+    monkeypatch.setattr("birdcore.webapp.recordings.spool", spool_one)
+    app = upload(open_page("identify_birds"), ("first.wav", wav), ("second.wav", wav + b"\0\0"))
+    assert not app.exception and "No space left on device" in app.error[0].value
+    assert "## Great Tit" in text_of(app)
 
 
 def test_a_recording_on_this_computer_is_opened_by_its_path(double, open_page, wav, tmp_path, viewer_arguments):
