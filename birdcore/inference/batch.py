@@ -30,6 +30,7 @@ from importlib import metadata
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -57,6 +58,10 @@ logger = logging.getLogger(__name__)
 
 FORMATS = ("csv", "raven", "audacity")
 """What ``formats`` may hold. The event table (csv) is always written: it is the summary of a batch."""
+
+KEPT_CONFIDENCE = 0.1
+"""The journal keeps calls from this confidence on (or from the threshold, where that is lower), so that the same command
+with another threshold writes other tables without analysing anything again."""
 
 MOST_ABRUPT_ENDS = 5
 """A recording at which the program ended this often without a word (a crash in a decoder, memory) is not tried again.
@@ -164,14 +169,15 @@ def analyze_files(
     paths : files and folders; see :func:`find_recordings`
     output : folder for the results; made if it does not exist
     formats : some of ``FORMATS``
-    threshold : confidence from which on events are reported; the model's own where None
+    threshold : confidence from which on events are reported; the model's own where None. Asked for again with another
+        one, from 0.1 on, tables are written anew and nothing is analysed again
     overlap : seconds that successive windows share; half a window where None
     progress : called often
 
     Raises
     ------
     ConfigError
-        If a format is unknown.
+        If a format is unknown, or the threshold out of range.
     DataError
         If no recording is found, or the output folder holds a batch with other settings.
     RunError
@@ -182,6 +188,7 @@ def analyze_files(
         raise ConfigError(f"format {unknown[0]!r}: unknown; known are {', '.join(FORMATS)}")
     started = datetime.now(UTC)
     output = Path(output)
+    threshold = predictor.config.threshold if threshold is None else threshold
     settings = _settings(predictor, threshold=threshold, overlap=overlap)
     report_progress = progress or _no_progress
     failures: list[tuple[str, str]] = []
@@ -218,7 +225,9 @@ def analyze_files(
             except BirdcoreError as error:
                 failures.append((str(path), str(error)))
         report_progress(BatchProgress(path=None, num_found=num_found, num_done=num_found, num_failed=len(failures)))
-        tables = _write_tables(journal, output, class_names=predictor.config.class_names, formats=formats)
+        tables = _write_tables(
+            journal, output, class_names=predictor.config.class_names, threshold=threshold, formats=formats
+        )
     report = BatchReport(
         output=output,
         num_analyzed=num_analyzed,
@@ -231,6 +240,7 @@ def analyze_files(
         report,
         predictor,
         settings=settings,
+        threshold=threshold,
         paths=paths,
         formats=formats,
         started=started,
@@ -279,16 +289,18 @@ def _walk(folder: Path, seen: set[tuple[int, int]], on_unreadable: Callable[[Pat
         pending.extend(reversed(subfolders))
 
 
-def _settings(
-    predictor: Predictor, *, threshold: float | Mapping[str, float] | None, overlap: float | None
-) -> dict[str, Any]:
-    """Everything a result depends on; results of other settings are not mixed with it."""
+def _settings(predictor: Predictor, *, threshold: float | Mapping[str, float], overlap: float | None) -> dict[str, Any]:
+    """Everything that the journal depends on; results of other settings are not mixed with it."""
+    asked = [*threshold.values(), 0.5] if isinstance(threshold, Mapping) else [threshold]
+    for value in asked:
+        if not 0 < value <= 1:
+            raise ConfigError(f"threshold {value}: must be above 0 and at most 1")
     return {
         "birdcore version": __version__,
         "weights": predictor.weights.name,
         "weights sha256": predictor.weights.facts.get("sha256"),
         "engine": predictor.engine,
-        "threshold": predictor.config.threshold if threshold is None else threshold,
+        "calls kept from a confidence of": min(*asked, KEPT_CONFIDENCE),
         "overlap": predictor.config.window_seconds / 2 if overlap is None else overlap,
         "species": " ".join(name.code for name in predictor.config.class_names),
     }
@@ -331,7 +343,7 @@ def _analyze_one(
     began = time.monotonic()
     try:
         scores = predictor.analyze(path, overlap=settings["overlap"], progress=progress)
-        events = decode_events(scores, threshold=settings["threshold"])
+        events = decode_events(scores, threshold=settings["calls kept from a confidence of"])
     except (KeyboardInterrupt, ConfigError):  # neither is the recording's fault, and no other would fare better
         journal.write("interrupted", recording, state)
         raise
@@ -360,7 +372,8 @@ def _content(scores: Scores, events: Iterable[Event], path: Path, root: str) -> 
         "starts": array_text(scores.window_onsets, "<f8"),
         "ends": array_text(scores.window_offsets, "<f8"),
         "scores": array_text(scores.windows, "<f4"),
-        "events": [_event_row(event) for event in events],
+        # Without frame scores, runs of windows are the events: made from the scores above, at any threshold.
+        "calls": None if scores.frames is None else [_event_row(event) for event in events],
     }
 
 
@@ -370,14 +383,40 @@ def _event_row(event: Event) -> list[str | float | None]:
     return [event.label, *(None if number is None else float(number) for number in numbers)]
 
 
-def _events(content: Mapping[str, Any]) -> list[Event]:
-    """The events that the journal keeps of a recording."""
+def _events(
+    content: Mapping[str, Any], class_names: Sequence[ClassName], threshold: float | Mapping[str, float]
+) -> list[Event]:
+    """The events of a recording that reach the threshold, from what the journal keeps of it."""
+    if content["calls"] is None:
+        windows = _window_scores(content)
+        scores = Scores(
+            class_names=tuple(class_names),
+            duration=content["duration"],
+            windows=windows,
+            window_onsets=parse_array(content["starts"], "<f8"),
+            window_offsets=parse_array(content["ends"], "<f8"),
+            recording=windows.max(axis=0),
+        )
+        return decode_events(scores, threshold=threshold)
     names = ("label", "onset", "offset", "fmin", "fmax", "confidence")
-    return [Event(**dict(zip(names, values, strict=True))) for values in content["events"]]
+    events = [Event(**dict(zip(names, values, strict=True))) for values in content["calls"]]
+    if isinstance(threshold, Mapping):
+        return [event for event in events if event.confidence >= threshold.get(event.label, 0.5)]
+    return [event for event in events if event.confidence >= threshold]
+
+
+def _window_scores(content: Mapping[str, Any]) -> np.ndarray:
+    """Shape (num_windows, num_classes), in [0, 1]."""
+    return parse_array(content["scores"], "<f4").reshape(len(parse_array(content["starts"], "<f8")), -1)
 
 
 def _write_tables(
-    journal: Journal, output: Path, *, class_names: Sequence[ClassName], formats: Collection[str]
+    journal: Journal,
+    output: Path,
+    *,
+    class_names: Sequence[ClassName],
+    threshold: float | Mapping[str, float],
+    formats: Collection[str],
 ) -> dict[str, Any]:
     """Make every table from the journal; counts and faults of what is in them."""
     num_recordings = num_events = 0
@@ -391,7 +430,7 @@ def _write_tables(
         table.write(table_header())
         for recording in journal.done():
             content = journal.content(recording)
-            events = _events(content)
+            events = _events(content, class_names, threshold)
             table.write(table_rows(events, class_names=class_names, recording=content["path"]))
             score_writer.write(content)
             name = _unique_name(PurePath(content["relative"]), taken)
@@ -428,7 +467,7 @@ class _ScoreWriter:
     def write(self, content: Mapping[str, Any]) -> None:
         """Add the windows of one recording."""
         starts, ends = parse_array(content["starts"], "<f8"), parse_array(content["ends"], "<f8")
-        scores = parse_array(content["scores"], "<f4").reshape(len(starts), -1)
+        scores = _window_scores(content)
         columns = [pa.array([path_text(content["path"])] * len(starts), pa.string()), pa.array(starts), pa.array(ends)]
         columns += [pa.array(column) for column in scores.T]
         self._waiting.append(pa.record_batch(columns, schema=self._schema))
@@ -464,6 +503,7 @@ def _write_manifest(
     predictor: Predictor,
     *,
     settings: Mapping[str, Any],
+    threshold: float | Mapping[str, float],
     paths: Iterable[str | Path],
     formats: Collection[str],
     started: datetime,
@@ -482,7 +522,7 @@ def _write_manifest(
             "paths": [path_text(given) for given in paths],
             "formats": sorted({"csv", *formats}),
             "engine": predictor.engine,
-            "threshold": settings["threshold"],
+            "threshold": threshold,
             "overlap": settings["overlap"],
         },
         "counts": {

@@ -27,7 +27,7 @@ __all__ = ["FileState", "Journal", "array_text", "parse_array"]
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Version of the lines; a journal of another version is not continued."""
 
 

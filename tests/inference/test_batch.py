@@ -3,7 +3,9 @@
 import csv
 import dataclasses
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +29,12 @@ CLASS_NAMES = (
     ClassName(code="gretit1", common="Great Tit", scientific="Parus major"),
     ClassName(code="eurbla", common="Eurasian Blackbird", scientific="Turdus merula"),
 )
+
+
+def with_frames(scores):
+    """The same scores from a model that localizes: ten frames a window."""
+    frames = np.repeat(scores.windows, 10, axis=0).astype(np.float16)
+    return dataclasses.replace(scores, frames=frames, frame_seconds=scores.duration / len(frames))
 
 
 class ReadingPredictor:
@@ -392,10 +400,38 @@ class TestResuming:
         assert report.num_analyzed == 1
         assert (pd.read_parquet(tmp_path / "out" / "scores.parquet")["gretit1"] == np.float32(0.11)).sum() == 3
 
+    @pytest.mark.parametrize("localizes", [True, False])
+    def test_another_threshold_writes_other_tables_without_analysing_anything_again(
+        self, predictor, recordings, tmp_path, monkeypatch, localizes
+    ):
+        if localizes:
+            analyze = predictor.analyze
+            monkeypatch.setattr(predictor, "analyze", lambda *given, **options: with_frames(analyze(*given, **options)))
+        out, other = tmp_path / "out", tmp_path / "other"
+        analyze_files(predictor, [recordings], output=out, threshold=0.75)
+        for threshold in (0.15, 0.85, {"gretit1": 0.15, "eurbla": 0.95}):
+            report = analyze_files(predictor, [recordings], output=out, threshold=threshold)
+            assert report.num_analyzed == 0
+            assert json.loads((out / "manifest.json").read_text())["parameters"]["threshold"] == threshold
+            assert analyze_files(predictor, [recordings], output=other, threshold=threshold).num_events > 0
+            assert (out / "events.csv").read_bytes() == (other / "events.csv").read_bytes()
+            shutil.rmtree(other)
+        assert analyze_files(predictor, [recordings], output=out, threshold=0.75).num_events > 0
+
+    @pytest.mark.parametrize("threshold", [0.0, 1.5, math.nan, {"gretit1": -1.0}])
+    def test_a_threshold_out_of_range_is_refused_before_anything_is_analysed(
+        self, predictor, recordings, tmp_path, threshold
+    ):
+        with pytest.raises(ConfigError, match=r"threshold .*: must be above 0 and at most 1"):
+            analyze_files(predictor, [recordings], output=tmp_path / "out", threshold=threshold)
+        assert predictor.analyzed == []
+
     def test_other_settings_are_refused(self, predictor, recordings, tmp_path):
         analyze_files(predictor, [recordings], output=tmp_path / "out")
-        with pytest.raises(DataError, match=r"made with threshold 0\.5, and now 0\.3 is asked for"):
-            analyze_files(predictor, [recordings], output=tmp_path / "out", threshold=0.3)
+        with pytest.raises(
+            DataError, match=r"made with calls kept from a confidence of 0\.1, and now 0\.05 is asked for"
+        ):
+            analyze_files(predictor, [recordings], output=tmp_path / "out", threshold=0.05)
         predictor.weights.facts = {"sha256": "1" * 64}
         with pytest.raises(DataError, match="made with weights sha256"):
             analyze_files(predictor, [recordings], output=tmp_path / "out")
