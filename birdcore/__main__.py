@@ -31,6 +31,7 @@ from birdcore.locks import exclusive_lock
 from birdcore.models.checkpoint import DEFAULT_WEIGHTS, find_weights, list_problems, list_weights
 from birdcore.models.versions import finish_installations
 from birdcore.places import data_root, weights_root
+from birdcore.training.presets import list_presets
 
 __all__ = ["main"]
 
@@ -229,9 +230,14 @@ def _models(options: argparse.Namespace) -> int:
     from birdcore.models.registry import list_architectures  # loads torch
 
     architectures, weights = list_architectures(), list_weights()
+    presets, problems = list_presets()
     if options.json:
         _print_json(
             {
+                "presets": [
+                    {"name": name, "about": preset.about, "config": to_dict(preset.config)}
+                    for name, preset in presets.items()
+                ],
                 "architectures": architectures,
                 "weights": [
                     {"name": w.name, "path": str(w.path), "model": to_dict(w.config), "facts": w.facts} for w in weights
@@ -242,6 +248,9 @@ def _models(options: argparse.Namespace) -> int:
     print("Architectures")
     for architecture in architectures:
         print(f"  {architecture['name']:<18}{architecture['summary']}")
+    print("Presets, for train.py --config configs/NAME.toml")
+    for name, preset in presets.items():
+        print(f"  {name:<26}{preset.config.architecture} on {preset.config.features}")
     print("Weights")
     for w in weights:
         what = "classes" if w.is_outside else "species"
@@ -250,7 +259,7 @@ def _models(options: argparse.Namespace) -> int:
             print(f"  {'':<18}made by others. {w.facts['licence']}")
     if not weights:
         print("  none; train some, or name their folder in BIRDCORE_WEIGHTS")
-    for problem in list_problems():
+    for problem in [*problems, *list_problems()]:
         print(f"  cannot be used: {problem}")
     return 0
 

@@ -56,6 +56,7 @@ LIGHT_ENGINES = {
     "birdcore.training.failures",
     "birdcore.training.jobs",
     "birdcore.training.observation",
+    "birdcore.training.presets",
     "birdcore.training.processes",
     "birdcore.training.queue",
     "birdcore.training.run_directory",

@@ -188,6 +188,8 @@ class TestModels:
         assert run("models", "--json") == 0
         listed = json.loads(capsys.readouterr().out)
         assert {"crnn", "crnn_s0", "efficientnet_b0"} <= {entry["name"] for entry in listed["architectures"]}
+        presets = {entry["name"]: entry for entry in listed["presets"]}
+        assert presets["s1_mfcc"]["config"]["features"] == "s1_mfcc" and len(presets) >= 20
         [shipped] = listed["weights"]
         assert (shipped["name"], shipped["path"]) == ("tiny", str(weights))
         assert shipped["facts"]["summary"] == "two made-up birds"

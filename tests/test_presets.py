@@ -12,8 +12,8 @@ from birdcore.models.checkpoint import load_model, save_weights
 from birdcore.models.registry import ARCHITECTURES, build_model, localizes
 from birdcore.training.initialization import expect_rarely
 from birdcore.training.losses import clip_loss, localization_loss, output_weights
+from birdcore.training.presets import list_presets
 from birdcore.training.schedule import make_optimizer, set_learning_rate
-from birdcore.webapp.run_settings import list_presets
 
 CLASSES = tuple(ClassName(code=code, common=code, scientific=code) for code in ("alpha", "beta", "gamma"))
 SHARE = np.array([0.5, 0.3, 0.1, 0.1])

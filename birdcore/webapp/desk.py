@@ -18,6 +18,7 @@ from birdcore.data.readers import detect_format
 from birdcore.errors import BirdcoreError, ConfigError, DataError
 from birdcore.places import uploads_root
 from birdcore.training.jobs import check_paths
+from birdcore.training.presets import list_presets
 from birdcore.training.probe import PROBE_STEPS, ProbeResult, find_probe, read_probe, start_probe
 from birdcore.training.run_directory import RunDirectory
 from birdcore.webapp.dataset import (
@@ -36,7 +37,6 @@ from birdcore.webapp.run_settings import (
     Fault,
     Field,
     fit_to_data,
-    list_presets,
     read_settings,
     settings_text,
 )

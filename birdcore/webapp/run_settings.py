@@ -1,4 +1,4 @@
-"""Settings of a run as people give them: presets, the few that matter as fields, all others as text in TOML.
+"""Settings of a run as people give them: the few that matter as fields, all others as text in TOML.
 
 What comes from a browser is checked key by key, so that each fault is told where it stands, and all of them at once.
 """
@@ -19,15 +19,12 @@ from birdcore.config import TrainConfig, from_dict, to_dict
 from birdcore.data.readers import detect_format
 from birdcore.errors import ConfigError
 from birdcore.models.registry import list_architectures
-from birdcore.places import project_root
 
 __all__ = [
     "FIELDS",
     "Fault",
     "Field",
-    "Preset",
     "fit_to_data",
-    "list_presets",
     "read_settings",
     "settings_text",
 ]
@@ -130,20 +127,6 @@ FIELDS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preset:
-    """A file in ``configs/``.
-
-    Parameters
-    ----------
-    config : its settings
-    about : what its author says about it, in one paragraph; "" where nothing
-    """
-
-    config: TrainConfig
-    about: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Fault:
     """Something that cannot be used in settings that somebody wrote.
 
@@ -155,42 +138,6 @@ class Fault:
 
     message: str
     line: int | None = None
-
-
-def list_presets(folder: Path | None = None) -> tuple[dict[str, Preset], list[str]]:
-    """Name → preset for each file in ``configs/`` that describes a run; the default comes first.
-
-    Returns
-    -------
-    presets : those that can be used
-    problems : why the other files cannot, a sentence each
-    """
-    presets: dict[str, Preset] = {}
-    problems = []
-    for file in sorted((folder or project_root() / "configs").glob("*.toml")):
-        try:
-            text = file.read_text(encoding="utf-8")
-            presets[file.stem] = Preset(
-                config=from_dict(TrainConfig, tomllib.loads(text), source=file.name), about=_about(text)
-            )
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            problems.append(f"{file.name}: cannot be read as TOML ({error})")
-        except ConfigError as error:
-            problems.append(str(error))
-    first = [name for name in ("crnn",) if name in presets]
-    return {name: presets[name] for name in [*first, *(name for name in presets if name not in first)]}, problems
-
-
-def _about(text: str) -> str:
-    """The first paragraph of the comment that a file begins with."""
-    lines = []
-    for line in text.splitlines():
-        said = line.removeprefix("#").strip()
-        if not line.startswith("#") or (lines and (not said or said.startswith("- "))):
-            break
-        lines.append(said)
-    text = " ".join(lines)
-    return text if text.endswith(".") else text[: text.rfind(".") + 1]  # what leads up to a list says nothing alone
 
 
 def fit_to_data(config: TrainConfig, folder: Path, *, data_format: str = "auto") -> tuple[TrainConfig, list[str]]:

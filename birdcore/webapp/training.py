@@ -17,10 +17,11 @@ from birdcore.places import data_root
 from birdcore.run_figures import curves_figure
 from birdcore.training.jobs import stop_job
 from birdcore.training.observation import ObservedRun
+from birdcore.training.presets import list_presets
 from birdcore.webapp.dataset import SEVERITY_ICONS, DatasetChoice, dataset_name, offered_datasets
 from birdcore.webapp.observed import FIGURE_TITLES, SHARES, STATES, curves_of, observer, progress_text
 from birdcore.webapp.routing import FOLLOW_PAGE, TRAIN_PAGE
-from birdcore.webapp.run_settings import FIELDS, Field, fit_to_data, list_presets
+from birdcore.webapp.run_settings import FIELDS, Field, fit_to_data
 from birdcore.webapp.starting import RunRequest, show_refusal, start_when_checked, training_allowed
 from birdcore.webapp.wording import count, plain
 

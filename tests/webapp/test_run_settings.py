@@ -3,7 +3,8 @@ import tomllib
 import pytest
 
 from birdcore.config import TrainConfig
-from birdcore.webapp.run_settings import FIELDS, fit_to_data, list_presets, read_settings, settings_text
+from birdcore.training.presets import list_presets
+from birdcore.webapp.run_settings import FIELDS, fit_to_data, read_settings, settings_text
 
 BASE = TrainConfig(architecture="crnn", features="s0")
 
