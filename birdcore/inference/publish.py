@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ logger = logging.getLogger(__name__)
 FALSE_ALARM_TARGET = 0.02
 """Share of bird-free validation windows that may report anything: under half of the 1 in 20 that we promise."""
 
+UNSTATED = frozenset({"unstated", "unknown", "others"})
+"""Entries among a run's licences that leave open what may be done with a recording."""
 
 LEAST_POSITIVES = 5
 """Validation recordings a class needs for a threshold of its own."""
@@ -239,17 +242,22 @@ def _prepare(
 
 
 def _licence(config: ModelConfig, provenance: Mapping[str, Any]) -> str:
+    """What may be done with the weights: what the recordings' licences ask, as the run's record counts them."""
+    stated = provenance.get("licences") or "unstated"
+    names = [re.sub(r" \(\d+\)$", "", part) for part in stated.split("; ")]
+    if all(name.lower() in UNSTATED for name in names):
+        terms = "the recordings' licences are unstated: treat them as for non-commercial use only"
+    elif any(name.lower() in UNSTATED or re.search(r"\bNC\b|non-?commercial", name, re.IGNORECASE) for name in names):
+        terms = f"for non-commercial use only, as licences of the recordings ask or do not tell: {stated}"
+    else:
+        terms = f"keep to the licences of the recordings: {stated}"
     further = ""
     network = member_config(config) if config.architecture == "ensemble" else config
     if network.options.get("trunk") == "birdnet":
         further += "; they are adapted from BirdNET V2.4 and share its licence, CC BY-NC-SA 4.0"
     if not provenance.get("teacher", "none").startswith("none"):
         further += "; they share the licence of the model that taught them"
-    stated = provenance.get("licences") or "unstated"
-    return (
-        f"Weights: as the licences of the training recordings allow ({stated}), and for non-commercial use only where one "
-        f"of them asks for that or is not stated{further}. Code: MIT."
-    )
+    return f"Weights: {terms}{further}. Code: MIT."
 
 
 def _calibrate(config: ModelConfig, scored: Path) -> tuple[ModelConfig, dict[str, Any]]:
