@@ -7,11 +7,11 @@ Exit status: 0 where all went well, 2 where the command cannot be carried out as
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,7 @@ from tqdm import tqdm
 from birdcore import __version__
 from birdcore.commands import classifier, data, outside, quantize, submission
 from birdcore.config import to_dict
-from birdcore.errors import BirdcoreError, ConfigError
+from birdcore.errors import BirdcoreError, ConfigError, RunError
 from birdcore.export.cells import terminal_text
 from birdcore.export.files import write_text
 from birdcore.inference.batch import FORMATS, BatchProgress, analyze_files
@@ -296,17 +296,15 @@ def _publish(options: argparse.Namespace) -> int:
     name, run, root = options.name, Path(options.training_run), weights_root()
     if name != Path(name).name or name.startswith("."):
         raise ConfigError(f"--name {name}: must be a plain name without folders or a leading dot")
-    find_weights(run / "weights")
-    root.mkdir(parents=True, exist_ok=True)
-    with (
-        exclusive_lock(
-            root / f".{name}.lock",
-            timeout_seconds=1.0,
-            refusal=f"{name}: is being published already; wait until that has ended",
-        ),
-        record_publication(run, name) as record,
-        _step_bar() as bar,
-    ):
+    if not run.is_dir():
+        raise RunError(f"{run}: not found; name the directory of a training run")
+    refusal = f"{name}: is being published already; wait until that has ended"
+    # Whatever stops it from here on is told by the record, which is all that the app sees of it.
+    with record_publication(run, name) as record, contextlib.ExitStack() as stack:
+        find_weights(run / "weights")
+        root.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(exclusive_lock(root / f".{name}.publishing", timeout_seconds=1.0, refusal=refusal))
+        bar = stack.enter_context(_step_bar())
         from birdcore.inference.publish import publish  # loads torch, which --help should not wait for
 
         finish_installations(root)
@@ -368,7 +366,7 @@ def _figure(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _batch_bar() -> Iterator[Callable[[BatchProgress], None]]:
     """A progress bar over recordings, which also moves within long ones; gives the function that a batch reports to."""
     with tqdm(bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]") as bar:
@@ -383,7 +381,7 @@ def _batch_bar() -> Iterator[Callable[[BatchProgress], None]]:
         yield report
 
 
-@contextmanager
+@contextlib.contextmanager
 def _share_bar(title: str) -> Iterator[Callable[[float], None]]:
     """A progress bar over a share from 0 to 1; gives the function that takes the share."""
     with tqdm(total=1.0, desc=title, bar_format="{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]") as bar:
@@ -394,7 +392,7 @@ def _share_bar(title: str) -> Iterator[Callable[[float], None]]:
         yield report
 
 
-@contextmanager
+@contextlib.contextmanager
 def _step_bar() -> Iterator[Callable[[str, float], None]]:
     """A progress bar that starts anew with each named step."""
     with tqdm(total=1.0, bar_format="{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]") as bar:

@@ -45,6 +45,7 @@ __all__ = [
     "HeatMap",
     "event_mark",
     "mark_arguments",
+    "overview_lanes",
     "sound_arguments",
     "species_palette",
 ]
@@ -54,10 +55,13 @@ PLAYER_FOLDER = Path(__file__).resolve().parent / "player"
 
 MAX_COLUMNS = 2000
 MAX_ROWS = 256
+MAX_LANES = 8
+"""Species with a lane of their own in the overview strip."""
 
 # Okabe and Ito's colours for colour-blind readers, the ones with most contrast on a dark spectrogram first.
 _PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2", "#999999")
 _COLORMAPS = ("magma", "viridis", "cividis", "gray", "gray_r")
+_LANE_COLUMNS = 1200  # two neighbours at most are a span and a gap: 600 spans
 _EVENT_FIELDS = ("id", "label", "common_name", "onset", "offset", "fmin", "fmax", "confidence")
 # An 8-bit level is then less than half a decibel, finer than the eye tells colours apart.
 _DYNAMIC_RANGE = 120.0
@@ -160,6 +164,7 @@ def mark_arguments(
     palette: Mapping[str, str] | None = None,
     heat: HeatMap | None = None,
     overview_events: Iterable[tuple[float, float, str]] = (),
+    lanes: Sequence[Mapping[str, Any]] = (),
     command: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The half of the arguments that changes often: events, heat map, command.
@@ -173,6 +178,7 @@ def mark_arguments(
         there is one for each species with an event. None, or a label it lacks: colours in order of appearance
     heat : time-frequency probability of one species, or None
     overview_events : (onset, offset, label) of all events of the recording, marked in the overview strip
+    lanes : from :func:`overview_lanes`: the strip shows them instead of those marks
     command : None, or ``{"id": …, "action": "play", "onset": …, "offset": …, "event_id": …}``: plays that stretch, once
         per id (``event_id`` is optional and selects the event). The id must be one never used before, e.g.
         ``uuid.uuid4().hex``
@@ -194,7 +200,8 @@ def mark_arguments(
     names = {row["label"]: row["common_name"] for row in rows}
     overview_rows = [(float(onset), float(offset), str(label)) for onset, offset, label in overview_events]
     given = palette or {}
-    used = [*names, *(label for _, _, label in overview_rows), *([heat.label] if heat else [])]
+    in_lanes = (lane["label"] for lane in lanes if lane["label"] is not None)
+    used = [*names, *(label for _, _, label in overview_rows), *in_lanes, *([heat.label] if heat else [])]
     colors = {**species_palette([*given, *used]), **given}
     return {
         "events": rows,
@@ -205,6 +212,7 @@ def mark_arguments(
         ],
         "colors": {label: colors[label] for label in dict.fromkeys(used)},
         "overview_events": overview_rows,
+        "lanes": list(lanes),
         "heat": None if heat is None else _encode_heat(heat, color=colors[heat.label]),
         "command": None if command is None else _encode_command(command),
     }
@@ -220,6 +228,67 @@ def event_mark(event: Event, *, identity: int | str, common_name: str) -> dict[s
     common_name : of its species
     """
     return {"id": identity, "common_name": common_name, **asdict(event)}
+
+
+def overview_lanes(
+    events: Iterable[tuple[float, float, str]],
+    *,
+    duration: float,
+    common_names: Mapping[str, str],
+    palette: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """A timeline (species × time) of a whole recording, small enough to be sent with every change.
+
+    The species with most events get a lane each, in the palette's order; all others share the last one. Events of a
+    lane that lie closer together than the strip could show are one span: a night of ten thousand calls has no more
+    than 600 in each lane.
+
+    Parameters
+    ----------
+    events : (onset, offset, label) of all events, in seconds of the recording
+    duration : seconds of the recording, above 0
+    common_names : label → name, of every label
+    palette : label → ``"#rrggbb"``, of every label; see :func:`species_palette`
+
+    Returns
+    -------
+    lanes with ``label`` (None: several species), ``common_name``, ``color`` (None: several species), ``count`` (of
+    events) and ``spans``: [onset, offset] in seconds, ascending and apart
+    """
+    by_label: dict[str, list[tuple[float, float]]] = {}
+    for onset, offset, label in events:
+        by_label.setdefault(label, []).append((onset, offset))
+    order = {label: place for place, label in enumerate(palette)}
+    ranked = sorted(by_label, key=lambda label: (-len(by_label[label]), order[label]))
+    lanes = [
+        {
+            "label": label,
+            "common_name": common_names[label],
+            "color": palette[label],
+            "count": len(by_label[label]),
+            "spans": _merged(by_label[label], duration),
+        }
+        for label in sorted(ranked[:MAX_LANES], key=order.__getitem__)
+    ]
+    others = ranked[MAX_LANES:]
+    if others:
+        rest = [span for label in others for span in by_label[label]]
+        name = f"{len(others)} more species"
+        spans = _merged(rest, duration)
+        lanes.append({"label": None, "common_name": name, "color": None, "count": len(rest), "spans": spans})
+    return lanes
+
+
+def _merged(spans: Sequence[tuple[float, float]], duration: float) -> list[list[float]]:
+    """The union of spans, on the columns of a lane."""
+    columns = np.asarray(spans, dtype=np.float64) * (_LANE_COLUMNS / duration)
+    first = np.clip(np.floor(columns[:, 0]), 0, _LANE_COLUMNS - 1).astype(int)
+    last = np.clip(np.ceil(columns[:, 1]), first + 1, _LANE_COLUMNS).astype(int)
+    steps = np.zeros(_LANE_COLUMNS + 2, dtype=int)
+    np.add.at(steps, first + 1, 1)
+    np.add.at(steps, last + 1, -1)
+    borders = np.flatnonzero(np.diff(np.cumsum(steps) > 0))
+    return [[round(float(edge), 2) for edge in pair] for pair in borders.reshape(-1, 2) * (duration / _LANE_COLUMNS)]
 
 
 def species_palette(labels: Iterable[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -19,6 +20,8 @@ from birdcore.config import MEL_YAMNET_WIDE, ClassName, ModelConfig
 from birdcore.export.raven import read_raven
 from birdcore.export.table import TABLE_COLUMNS, read_table
 from birdcore.inference.batch import FORMATS
+from birdcore.inference.publication import read_publication
+from birdcore.locks import exclusive_lock
 from birdcore.models.checkpoint import save_weights
 from birdcore.models.registry import build_model
 from birdcore.places import project_root
@@ -270,6 +273,20 @@ def test_publishing_under_a_name_that_is_a_path_is_refused(tmp_path, capsys):
 def test_publishing_what_is_no_run_is_refused(tmp_path, capsys):
     assert command_line.main(["publish", str(tmp_path / "none"), "--name", "mine"]) == 2
     assert "not found" in capsys.readouterr().err
+
+
+def test_why_a_publication_could_not_begin_is_in_its_record(weights, tmp_path, capsys):
+    run = tmp_path / "runs" / "night"
+    run.mkdir(parents=True)
+    assert command_line.main(["publish", str(run), "--name", "mine"]) == 2
+    first = read_publication(run, "mine")
+    assert first.state == "failed" and "not found" in first.message
+    shutil.copytree(weights, run / "weights")
+    with exclusive_lock(weights.parent / ".mine.publishing", timeout_seconds=1.0, refusal=""):
+        assert command_line.main(["publish", str(run), "--name", "mine"]) == 2
+    second = read_publication(run, "mine")
+    assert second.state == "failed" and "is being published already" in second.message
+    capsys.readouterr()
 
 
 def test_asking_for_help_loads_no_torch():

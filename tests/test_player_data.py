@@ -16,11 +16,13 @@ from birdcore.errors import DataError, ShapeError
 from birdcore.events import Event
 from birdcore.player_data import (
     MAX_COLUMNS,
+    MAX_LANES,
     MAX_ROWS,
     PLAYER_FOLDER,
     HeatMap,
     event_mark,
     mark_arguments,
+    overview_lanes,
     sound_arguments,
     species_palette,
 )
@@ -216,6 +218,53 @@ def test_labels_outside_the_palette_get_a_colour_too() -> None:
     marks = mark_arguments(events=[event()], palette={}, overview_events=[(0, 1, "rook")])
     assert set(marks["colors"]) == {"gretit1", "rook"}
     assert all(color.startswith("#") for color in marks["colors"].values())
+
+
+def lanes_of(events: list[tuple[float, float, str]], *, duration: float) -> list[dict]:
+    labels = sorted({label for _, _, label in events})
+    names = {label: label.upper() for label in labels}
+    return overview_lanes(events, duration=duration, common_names=names, palette=species_palette(labels))
+
+
+def test_each_species_has_a_lane_with_its_events_merged() -> None:
+    events = [(100.0, 110.0, "b"), (105.0, 120.0, "b"), (0.0, 0.1, "a"), (500.0, 600.0, "b")]
+    first, second = lanes_of(events, duration=600.0)
+    assert (first["label"], first["common_name"], first["count"]) == ("a", "A", 1)
+    assert first["spans"] == [[0.0, 0.5]]  # a column of the lane
+    assert second["count"] == 3 and second["spans"] == [[100.0, 120.0], [500.0, 600.0]]
+    assert second["color"] == species_palette("ab")["b"]
+    assert lanes_of([], duration=600.0) == []
+
+
+def test_species_with_few_events_share_the_last_lane() -> None:
+    events = [(float(at), at + 1.0, label) for label in "abcdefghij" for at in range(1 if label in "aj" else 2)]
+    *lanes, rest = lanes_of(events, duration=600.0)
+    assert [lane["label"] for lane in lanes] == list("bcdefghi") and len(lanes) == MAX_LANES
+    assert (rest["label"], rest["common_name"], rest["color"], rest["count"]) == (None, "2 more species", None, 2)
+    marks = mark_arguments(lanes=[*lanes, rest])
+    assert marks["lanes"][-1] == rest and set(marks["colors"]) == set("bcdefghi")
+
+
+@given(st.lists(st.tuples(st.floats(0, 36_000), st.floats(0, 400)), min_size=1, max_size=50), st.floats(301, 36_000))
+def test_a_lane_covers_its_events_within_a_column(spans: list[tuple[float, float]], duration: float) -> None:
+    events = [(min(onset, duration), min(onset + length, duration), "a") for onset, length in spans]
+    (lane,) = lanes_of(events, duration=duration)
+    edges = np.array(lane["spans"])
+    assert (np.diff(edges.ravel()) > 0).all() and edges[0, 0] >= 0 and edges[-1, 1] <= duration + 0.01
+    for onset, offset, _ in events:
+        middle = min((onset + offset) / 2, duration * (1 - 1e-4))
+        assert any(low - 0.01 <= middle <= high + 0.01 for low, high in edges)
+    assert (edges[:, 1] - edges[:, 0]).sum() <= sum(offset - onset + duration / 500 for onset, offset, _ in events)
+
+
+def test_a_night_of_calls_stays_small() -> None:
+    random = np.random.default_rng(0)
+    events = [(float(at), at + 0.5, label) for at in random.uniform(0, 36_000, 30_000) for label in "abcdefghijkl"]
+    sparse = [(float(at), at + 0.01, "m") for at in np.arange(0, 36_000, 0.01)[::6000]]
+    lanes = lanes_of([*events, *sparse], duration=36_000.0)
+    assert len(lanes) == MAX_LANES + 1 and max(len(lane["spans"]) for lane in lanes) <= 600
+    assert len(lanes_of(sparse, duration=36_000.0)[0]["spans"]) == 600
+    assert len(json.dumps(lanes)) < 100_000
 
 
 def test_the_palette_does_not_depend_on_later_labels() -> None:

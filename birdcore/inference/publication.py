@@ -252,7 +252,6 @@ def record_publication(run: str | Path, name: str) -> Iterator[Callable[[str, fl
     folder = draft_folder(run, name)
     record = _Record(Publication(folder=folder, state="running", heartbeat=now, started=now, pid=os.getpid()))
     record.update()
-    (folder / "acceptance.json").unlink(missing_ok=True)
     over = threading.Event()
     thread = threading.Thread(target=record.beat_until, args=(over,), name=f"heartbeat-{name}", daemon=True)
     thread.start()

@@ -134,6 +134,7 @@ def publish(
 
     source, folder = find_weights(run_weights), Path(folder)
     draft_folder = source.path.parent / "draft" / folder.name
+    (draft_folder / "acceptance.json").unlink(missing_ok=True)  # of an earlier attempt
     draft = _prepare(
         source,
         draft_folder,

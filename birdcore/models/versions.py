@@ -10,16 +10,21 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from birdcore.errors import WeightsError
+from birdcore.locks import exclusive_lock
 from birdcore.models.checkpoint import Weights, find_weights
 
 __all__ = ["Version", "finish_installations", "install_weights", "list_versions", "restore_version"]
 
 VERSIONS = ".versions"
 NEW = ".new"
+
+LONGEST_WAIT_SECONDS = 30.0
+"""For another process that replaces the same weights: it copies some megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +53,32 @@ def install_weights(draft: str | Path, folder: str | Path) -> Weights:
     ------
     WeightsError
         If the draft is no usable folder of weights, or the disk refuses.
+    RunError
+        If somebody else is replacing these weights, and takes too long.
     """
     folder = Path(folder)
     find_weights(Path(draft).resolve())
-    new = folder.with_name(f".{folder.name}{NEW}")
+    with _replacing(folder):
+        return _install(Path(draft), folder)
+
+
+@contextlib.contextmanager
+def _replacing(folder: Path) -> Iterator[None]:
+    """Of all processes, one at a time replaces a folder of weights: the names on the way there are always the same."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(f"weights {folder.name!r}: could not be installed ({error.strerror or error})") from error
+    refusal = f"weights {folder.name!r}: cannot be replaced now, as somebody else is replacing them; try again"
+    with exclusive_lock(
+        folder.with_name(f".{folder.name}.lock"), timeout_seconds=LONGEST_WAIT_SECONDS, refusal=refusal
+    ):
+        yield
+
+
+def _install(draft: Path, folder: Path) -> Weights:
+    new = folder.with_name(f".{folder.name}{NEW}")
+    try:
         shutil.rmtree(new, ignore_errors=True)
         partial = folder.with_name(f".{folder.name}.copying")
         shutil.rmtree(partial, ignore_errors=True)
@@ -111,17 +136,20 @@ def restore_version(folder: str | Path, version: str) -> Weights:
     Raises
     ------
     WeightsError
-        If there is no such version.
+        If there is no such version, or the disk refuses.
+    RunError
+        If somebody else is replacing these weights, and takes too long.
     """
     folder = Path(folder)
-    found = {entry.name: entry for entry in list_versions(folder)}
-    if version not in found:
-        raise WeightsError(
-            f"weights {folder.name!r}: have no earlier version {version!r}; there are: {', '.join(found) or 'none'}"
-        )
-    restored = install_weights(found[version].weights.path, folder)
-    shutil.rmtree(found[version].weights.path)
-    return restored
+    with _replacing(folder):
+        found = {entry.name: entry for entry in list_versions(folder)}
+        if version not in found:
+            raise WeightsError(
+                f"weights {folder.name!r}: have no earlier version {version!r}; there are: {', '.join(found) or 'none'}"
+            )
+        restored = _install(found[version].weights.path, folder)
+        shutil.rmtree(found[version].weights.path)
+        return restored
 
 
 def _versions_of(folder: Path) -> Path:

@@ -205,6 +205,7 @@ function draw() {
     events: visibleEvents(),
     allEvents: args.events,
     overviewEvents: args.overview_events.filter(([, , label]) => !hidden.has(label)),
+    lanes: args.lanes,
     species: args.species,
     pictures: sharpen ? pictures : pictures.slice(0, 1),
     detail: sharpen && detail.shows(view.start, view.end) ? detail.envelope : null,

@@ -22,7 +22,7 @@ export function eventText({ onset, offset, fmin, fmax, confidence }, longest) {
 }
 
 /** Panel → its description. */
-export function descriptions({ view, axis, species, events, total }) {
+export function descriptions({ view, axis, species, events, total, lanes }) {
   const seconds = (time) => String(Number(time.toFixed(2)));
   const range = `from ${seconds(view.start)} to ${seconds(view.end)} s`;
   const inView = events.filter(({ onset, offset }) => offset > view.start && onset < view.end);
@@ -31,13 +31,15 @@ export function descriptions({ view, axis, species, events, total }) {
     .filter(({ count }) => count > 0);
   const list = counts.map(({ name, count }) => `${name} ${count}`).join(", ");
   const found = list ? `${counted(inView.length, "event")} of ${counts.length} species: ${list}` : "no events";
+  const heard = lanes.map(({ common_name: name, count }) => `${name} ${count}`).join(", ");
   return {
     waveform: `Waveform ${range}`,
     spectrogram: `Spectrogram ${range}, ${kilohertz(axis.low)} to ${kilohertz(axis.high)}; ${found}`,
     timeline: `Timeline ${range}; ${found}`,
     overview:
       `Overview of the whole recording, ${clockTime(total, 0)} long; ` +
-      `this page from ${clockTime(view.onset, 0)} to ${clockTime(view.offset, 0)}`,
+      `this page from ${clockTime(view.onset, 0)} to ${clockTime(view.offset, 0)}` +
+      (heard ? `; events in all of it: ${heard}` : ""),
   };
 }
 

@@ -18,7 +18,15 @@ from birdcore.audio.encode import encode_preview
 from birdcore.audio.envelope import envelope, file_envelope
 from birdcore.events import Event
 from birdcore.features.spectrogram import MAX_COLUMNS, DisplayConfig, display_spectrogram
-from birdcore.player_data import PLAYER_FOLDER, HeatMap, event_mark, mark_arguments, sound_arguments, species_palette
+from birdcore.player_data import (
+    PLAYER_FOLDER,
+    HeatMap,
+    event_mark,
+    mark_arguments,
+    overview_lanes,
+    sound_arguments,
+    species_palette,
+)
 from birdcore.webapp.analysis import Analysis, page_scores
 from birdcore.webapp.models import listening
 from birdcore.webapp.recordings import ChosenRecording
@@ -229,18 +237,20 @@ def show_player(
     duration = analysis.scores.duration
     sound = _page_sound(str(recording.path), recording.key, onset, offset)
     names = {name.code: name.common for name in analysis.scores.class_names}
+    colors = species_colors(analysis)
+    whole = len(page_edges(duration)) == 2
     marks = mark_arguments(
         events=[
             event_mark(event, identity=_event_id(event), common_name=names[event.label])
             for event in analysis.events
             if event.onset < offset and event.offset > onset
         ],
-        palette=species_colors(analysis),
+        palette=colors,
         heat=_heat_map(recording, analysis, heat_species, onset, offset) if heat_species else None,
-        overview_events=_overview_marks(analysis.events, duration),
+        overview_events=_overview_marks(analysis.events, duration) if whole else (),
+        lanes=() if whole else _overview_lanes(analysis, names, colors),
         command=st.session_state.get(_COMMAND),
     )
-    whole = len(page_edges(duration)) == 2
     show_viewer(
         sound,
         sound_key=f"{recording.key}-{onset:g}",
@@ -259,6 +269,18 @@ def _overview_marks(events: Sequence[Event], duration: float) -> list[tuple[floa
     column = duration / OVERVIEW_COLUMNS
     spans = {(int(event.onset / column), math.ceil(event.offset / column), event.label) for event in events}
     return [(first * column, last * column, label) for first, last, label in sorted(spans)]
+
+
+def _overview_lanes(
+    analysis: Analysis, common_names: Mapping[str, str], colors: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """When each species is heard in the whole of a recording that is longer than a page."""
+    return overview_lanes(
+        ((event.onset, event.offset, event.label) for event in analysis.events),
+        duration=analysis.scores.duration,
+        common_names=common_names,
+        palette=colors,
+    )
 
 
 def _follow(recording: ChosenRecording, duration: float) -> None:

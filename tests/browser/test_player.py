@@ -16,7 +16,9 @@ import numpy as np
 import streamlit as st
 import streamlit.components.v1 as components
 
-from birdcore.player_data import PLAYER_FOLDER, HeatMap, mark_arguments, sound_arguments, species_palette
+from birdcore.player_data import (
+    PLAYER_FOLDER, HeatMap, mark_arguments, overview_lanes, sound_arguments, species_palette
+)
 
 player = components.declare_component("player", path=str(PLAYER_FOLDER))
 
@@ -75,7 +77,10 @@ with st.container(key=f"viewer-{state.generation}"):
         **mark_arguments(
             events=events,
             palette=species_palette(["tit", "finch", "owl"]),
-            overview_events=[(e["onset"], e["offset"], e["label"]) for e in EVENTS],
+            lanes=overview_lanes(
+                [(e["onset"], e["offset"], e["label"]) for e in EVENTS],
+                duration=TOTAL, common_names=NAMES, palette=species_palette(["tit", "finch", "owl"]),
+            ),
             heat=HeatMap(
                 label="tit", common_name="Great Tit", probability=np.full((8, 50), 0.9), frequencies=np.arange(9) * 1000,
                 onset=state.page, offset=state.page + PAGE,
@@ -498,6 +503,37 @@ def test_the_overview_asks_for_another_page_and_goes_there(viewer: Viewer) -> No
     expect(viewer.frame.get_by_role("button", name="Later")).to_be_disabled()
     viewer.frame.get_by_role("button", name="Earlier").click()
     viewer.wait("spectrogram.dataset.start === '20'")
+
+
+@pytest.mark.parametrize("screen", ["viewer", "telephone"])
+def test_the_overview_has_a_lane_per_species_of_the_whole_recording(
+    screen: str, request: pytest.FixtureRequest
+) -> None:
+    shown: Viewer = request.getfixturevalue(screen)
+    strip = shown.frame.locator("#overview")
+    expect(strip).to_have_attribute(
+        "aria-label", containing("events in all of it: Great <b>Tit</b> 2, Chaffinch 1, Taw")
+    )
+
+    def is_colored(time: float, lane: int) -> bool:
+        """Whether a time in a lane is drawn in a strong colour, as no background is."""
+        red, green, blue, _ = shown.frame.evaluate(
+            "([x, y]) => { const strip = document.getElementById('overview'); const ratio = window.devicePixelRatio;"
+            " return [...strip.getContext('2d').getImageData(x * ratio, y * ratio, 1, 1).data]; }",
+            [shown.x_of(time / 3), 36 + 21 * lane + 16],  # the strip is 60 s wide, the panels above it 20 s
+        )
+        return max(red, green, blue) - min(red, green, blue) > 80
+
+    heard = {(2.5, 0), (13.0, 0), (6.2, 1), (26.0, 2)}
+    for time in (2.5, 6.2, 13.0, 26.0, 45.0):
+        for lane in range(3):
+            assert is_colored(time, lane) == ((time, lane) in heard)
+
+
+def test_a_press_on_a_lane_asks_for_the_page_there(viewer: Viewer) -> None:
+    viewer.frame.locator("#overview").click(position={"x": viewer.x_of(26 / 3), "y": 36 + 21 * 2 + 16})
+    viewer.wait("spectrogram.dataset.start === '20'")
+    viewer.wait("Math.abs(audio.currentTime - 6) < 0.1 && audio.readyState > 0")
 
 
 def test_the_heat_map_of_a_species_is_laid_over_the_spectrogram(viewer: Viewer) -> None:

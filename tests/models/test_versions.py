@@ -1,7 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from birdcore.config import MEL_YAMNET_WIDE, ClassName, ModelConfig
-from birdcore.errors import WeightsError
+from birdcore.errors import RunError, WeightsError
+from birdcore.locks import exclusive_lock
+from birdcore.models import versions
 from birdcore.models.checkpoint import find_weights, list_weights, save_weights
 from birdcore.models.registry import build_model
 from birdcore.models.versions import finish_installations, install_weights, list_versions, restore_version
@@ -34,12 +38,38 @@ def test_what_is_replaced_becomes_a_version_that_can_come_back(drafts, tmp_path)
     for draft in drafts:
         install_weights(draft, folder)
     assert summary(folder) == "c"
-    versions = list_versions(folder)
-    assert [version.weights.facts["summary"] for version in versions] == ["b", "a"]
-    assert restore_version(folder, versions[1].name).facts["summary"] == "a"
+    earlier = list_versions(folder)
+    assert [version.weights.facts["summary"] for version in earlier] == ["b", "a"]
+    assert restore_version(folder, earlier[1].name).facts["summary"] == "a"
     assert summary(folder) == "a"
     assert [version.weights.facts["summary"] for version in list_versions(folder)] == ["c", "b"]
     assert [weights.name for weights in list_weights(folder.parent)] == ["bird"]  # versions are not offered as models
+
+
+def test_two_cannot_replace_the_same_weights_at_a_time(drafts, tmp_path, monkeypatch):
+    folder = tmp_path / "weights" / "bird"
+    install_weights(drafts[0], folder)
+    install_weights(drafts[1], folder)
+    (version,) = list_versions(folder)
+    monkeypatch.setattr(versions, "LONGEST_WAIT_SECONDS", 0.1)
+    with exclusive_lock(folder.with_name(".bird.lock"), timeout_seconds=1.0, refusal=""):
+        with pytest.raises(RunError, match="somebody else is replacing them"):
+            restore_version(folder, version.name)
+        with pytest.raises(RunError, match="somebody else is replacing them"):
+            install_weights(drafts[2], folder)
+    assert summary(folder) == "b" and len(list_versions(folder)) == 1
+
+
+def test_two_that_restore_the_same_version_at_once_leave_it_whole(drafts, tmp_path):
+    folder = tmp_path / "weights" / "bird"
+    install_weights(drafts[0], folder)
+    install_weights(drafts[1], folder)
+    (version,) = list_versions(folder)
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(restore_version, folder, version.name) for _ in range(2)]
+    errors = [type(restoring.exception()) for restoring in found]
+    assert sorted(errors, key=str) == [type(None), WeightsError]
+    assert summary(folder) == "a" and [entry.weights.facts["summary"] for entry in list_versions(folder)] == ["b"]
 
 
 def test_a_draft_that_is_no_weights_replaces_nothing(drafts, tmp_path):
@@ -55,8 +85,6 @@ def test_a_draft_that_is_no_weights_replaces_nothing(drafts, tmp_path):
 def test_an_installation_cut_off_at_any_rename_leaves_whole_weights(drafts, tmp_path, monkeypatch, renames):
     folder = tmp_path / "weights" / "bird"
     install_weights(drafts[0], folder)
-    from birdcore.models import versions
-
     rename, left = versions.os.rename, [renames]
 
     def cut_off(*paths):

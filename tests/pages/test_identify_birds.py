@@ -112,6 +112,7 @@ def test_the_viewer_is_given_the_sound_by_address_and_the_boxes(double, open_pag
     assert "/media/" in given["audio"]["url"]
     assert [event["common_name"] for event in given["events"]] == ["Great Tit", "Great Tit", "Eurasian Blackcap"]
     assert given["heat"] is None
+    assert len(given["overview_events"]) == 3 and not given["lanes"]  # one page: the timeline shows all of it
     assert len(app.get("component_instance")[0].proto.json_args) < 1_500_000
 
 
@@ -304,7 +305,11 @@ def test_a_long_recording_is_shown_in_pages_with_an_overview(
     assert first["total_duration"] == pytest.approx(620.0, abs=0.1)
     assert first["overview"]["key"] != first["envelope"]["key"]
     assert {event["common_name"] for event in first["events"]} == {"Great Tit"}
-    assert len(first["overview_events"]) == 3
+    assert [(lane["common_name"], lane["count"], len(lane["spans"])) for lane in first["lanes"]] == [
+        ("Great Tit", 2, 2),
+        ("Eurasian Blackcap", 1, 1),
+    ]
+    assert first["lanes"][0]["color"] == first["species"][0]["color"] and not first["overview_events"]
     app.get("pagination")[0].set_value(3)
     app.run()
     last = viewer_arguments(app)
