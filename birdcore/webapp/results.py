@@ -24,6 +24,8 @@ __all__ = ["show_all_recordings", "show_answer", "show_results"]
 
 NUM_BEST = 5
 
+_DOWNLOADS = "downloads"
+
 
 def show_answer(recording: ChosenRecording, analysis: Analysis) -> None:
     """Which species were found, in one sentence, and what the model cannot tell."""
@@ -120,18 +122,31 @@ def _play_clicked(recording: ChosenRecording, analysis: Analysis) -> None:
 
 def _show_downloads(recording: ChosenRecording, analysis: Analysis) -> None:
     stem = PurePath(recording.name).stem or "recording"
-    options = {"events": analysis.events, "class_names": analysis.scores.class_names}
-    named = {**options, "recording": recording.name}
-    # Made at once, not when clicked: Streamlit forgets a promise made by the run before, and playing a call is a new run.
+    table, selections, labels = _download_texts(recording, analysis)
     with st.container(horizontal=True, gap="small"):
         for label, text, file_name, mime in (
-            ("Table (CSV)", table_text(**named), f"{stem}.events.csv", "text/csv"),
-            ("Raven selections", raven_text(**named), f"{stem}.Table.1.selections.txt", "text/tab-separated-values"),
-            ("Audacity labels", audacity_text(**options), f"{stem}.audacity.txt", "text/plain"),
+            ("Table (CSV)", table, f"{stem}.events.csv", "text/csv"),
+            ("Raven selections", selections, f"{stem}.Table.1.selections.txt", "text/tab-separated-values"),
+            ("Audacity labels", labels, f"{stem}.audacity.txt", "text/plain"),
         ):
             st.download_button(
                 label, text, file_name=file_name, mime=mime, icon=":material/download:", on_click="ignore"
             )
+
+
+def _download_texts(recording: ChosenRecording, analysis: Analysis) -> tuple[str, str, str]:
+    """Table, selections and labels, written once per answer: a night of calls takes longer than playing one should.
+
+    Not when clicked: Streamlit forgets a promise made by the run before, and playing a call is a new run.
+    """
+    # The same answer has the very same events: whoever moves the threshold gets others.
+    events, name, texts = st.session_state.get(_DOWNLOADS, (None, "", ("", "", "")))
+    if events is not analysis.events or name != recording.name:
+        options = {"events": analysis.events, "class_names": analysis.scores.class_names}
+        named = {**options, "recording": recording.name}
+        texts = table_text(**named), raven_text(**named), audacity_text(**options)
+        st.session_state[_DOWNLOADS] = (analysis.events, recording.name, texts)
+    return texts
 
 
 def _show_best_species(analysis: Analysis) -> None:

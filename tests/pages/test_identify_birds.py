@@ -53,6 +53,26 @@ def test_nothing_found_is_said_so_with_the_closest_species(double, open_page, up
     assert [button.label for button in app.download_button] == ["Table (CSV)", "Raven selections", "Audacity labels"]
 
 
+def test_downloads_are_written_once_per_answer(double, open_page, upload, wav, monkeypatch):
+    from birdcore.export.raven import raven_text
+
+    written = []
+
+    def write(*, events, **options):
+        written.append((len(events), options["recording"]))
+        return raven_text(events=events, **options)
+
+    monkeypatch.setattr("birdcore.webapp.results.raven_text", write)
+    app = upload(open_page("identify_birds"), ("tit.wav", wav))
+    app.run()
+    assert written == [(3, "tit.wav")]
+    app.session_state[threshold_key(app)] = 0.65
+    app.run()
+    assert not app.exception and written == [(3, "tit.wav"), (2, "tit.wav")]
+    upload(app, ("again.wav", wav))  # the same sound under another name
+    assert written[2:] == [(2, "again.wav")]
+
+
 def threshold_key(app):
     from birdcore.models.checkpoint import list_weights
 
