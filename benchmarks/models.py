@@ -28,8 +28,8 @@ from benchmarks.report import RESULTS, best_seconds, machine_facts
 from benchmarks.sounds import write_recording
 from birdcore.config import TrainConfig, from_dict, to_dict
 from birdcore.errors import BirdcoreError
+from birdcore.files import write_text
 from birdcore.places import data_root, project_root, runs_root
-from birdcore.training.run_directory import replace_atomically
 from train import read_config
 
 __all__ = ["choose_epochs", "curve", "finished_rows", "list_presets", "markdown", "table"]
@@ -277,10 +277,9 @@ def _time_again(rows: dict[str, dict[str, Any]], folder: Path) -> None:
 
 
 def _write(rows: list[dict[str, Any]], budget: float) -> None:
-    RESULTS.mkdir(exist_ok=True)
     text = json.dumps({"benchmark": "models", "budget_seconds": budget, "rows": rows}, indent=1) + "\n"
-    replace_atomically(RESULTS / "models.json", lambda file: file.write_text(text, encoding="utf-8"))
-    (RESULTS / "models.md").write_text(markdown(rows, budget=budget) + "\n", encoding="utf-8")
+    write_text(RESULTS / "models.json", text, durable=True)
+    write_text(RESULTS / "models.md", markdown(rows, budget=budget) + "\n")
 
 
 def markdown(rows: list[dict[str, Any]], *, budget: float) -> str:

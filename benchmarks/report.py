@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from birdcore.files import write_text
+
 __all__ = ["RESULTS", "best_seconds", "machine_facts", "parse_quick", "write_report"]
 
 RESULTS = Path(__file__).parent / "results"
@@ -52,9 +54,8 @@ def write_report(name: str, rows: list[dict[str, object]], *, quick: bool) -> No
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     if quick:
         return
-    RESULTS.mkdir(exist_ok=True)
     result = {"benchmark": name, "measured": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine_facts(), "rows": rows}
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_text(RESULTS / f"{name}.json", json.dumps(result, indent=1) + "\n")
 
 
 def _text(value: object) -> str:

@@ -23,7 +23,7 @@ from birdcore.commands import classifier, data, outside, quantize, submission
 from birdcore.config import to_dict
 from birdcore.errors import BirdcoreError, ConfigError, RunError
 from birdcore.export.cells import terminal_text
-from birdcore.export.files import write_text
+from birdcore.files import write_text
 from birdcore.inference.batch import FORMATS, BatchProgress, analyze_files
 from birdcore.inference.publication import record_publication
 from birdcore.inference.report import evaluate_clips, evaluate_localization

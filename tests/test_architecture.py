@@ -20,6 +20,7 @@ LAYERS = {
     "birdcore.config": "words",
     "birdcore.frames": "words",
     "birdcore.events": "words",
+    "birdcore.files": "words",
     "birdcore.locks": "words",
     "birdcore.scores": "words",
     "birdcore.places": "words",

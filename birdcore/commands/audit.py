@@ -10,7 +10,7 @@ from tqdm import tqdm
 from birdcore.data.audit import Audit, audit_dataset, audit_text, files_text, problems_text
 from birdcore.data.readers import DATA_FORMATS, read_dataset
 from birdcore.export.cells import terminal_text
-from birdcore.export.files import write_text
+from birdcore.files import write_text
 from birdcore.places import data_root
 
 __all__ = ["add_command"]

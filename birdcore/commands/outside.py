@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from birdcore.errors import ConfigError, WeightsError
+from birdcore.files import file_sha256
 from birdcore.models.checkpoint import Weights, find_weights
 from birdcore.models.labels import LAYOUTS, class_slug
 from birdcore.models.outside import (
@@ -89,9 +89,7 @@ def _install(settings: OutsideSettings, file: Path, labels: Path, folder: Path) 
         stored, listed = f"model{file.suffix.lower()}", f"labels{labels.suffix.lower() or '.txt'}"
         shutil.copyfile(file, part / stored)
         shutil.copyfile(labels, part / listed)
-        with (part / stored).open("rb") as content:
-            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-        settings = dataclasses.replace(settings, file=stored, labels=listed, sha256=sha256)
+        settings = dataclasses.replace(settings, file=stored, labels=listed, sha256=file_sha256(part / stored))
         (part / ENTRY_FILE).write_text(settings_text(settings), encoding="utf-8")
         found = find_weights(part)
         OutsidePredictor.load(found)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from birdcore.config import ModelConfig
 from birdcore.errors import ConfigError, WeightsError
+from birdcore.files import write_text
 from birdcore.models.checkpoint import DEFAULT_WEIGHTS, find_weights
 from birdcore.places import data_root
 
@@ -78,7 +79,7 @@ def _quantize(options: argparse.Namespace) -> int:
     with _bar("measuring both") as progress:
         found = compare_copies(weights, copy, manifest, **rows, progress=progress)
     found = {"split": options.split, "precision": options.precision, "sparsity": options.prune, **found}
-    (out / "quantization.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_text(out / "quantization.json", json.dumps(found, indent=1) + "\n")
     _print(found)
     if options.split == VALIDATION and weights.facts.get("train_config", {}).get("fold", -1) < 0:
         print("The original was trained on all of these recordings: compare the two columns, not either with others.")

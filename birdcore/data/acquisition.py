@@ -23,7 +23,7 @@ from birdcore.data.recordings import split_of
 from birdcore.data.xenocanto import XENO_CANTO, XenoCantoRecording
 from birdcore.errors import AudioError, DataError
 from birdcore.export.cells import SECONDS_DECIMALS, csv_line, guarded_text, number_text
-from birdcore.export.files import read_text, write_text
+from birdcore.files import read_text, write_text
 
 __all__ = [
     "COLUMNS",

@@ -23,7 +23,7 @@ import requests
 
 from birdcore import __version__
 from birdcore.errors import BirdcoreError, ConfigError, DataError
-from birdcore.export.files import write_text
+from birdcore.files import write_text
 
 __all__ = ["Connection", "Stopped", "Unavailable", "check_base_address"]
 

@@ -15,8 +15,8 @@ from birdcore.audio.decode import load_audio, open_audio, probe_audio
 from birdcore.audio.treatment import treat, treat_blocks
 from birdcore.config import to_dict
 from birdcore.errors import AudioError
-from birdcore.export.files import replacement_path
 from birdcore.features.mel import MelSpectrogram, MelStream
+from birdcore.files import replacement_path
 from birdcore.places import cache_root
 
 __all__ = ["FeatureCache"]

@@ -19,7 +19,7 @@ import soxr
 from birdcore.audio.decode import open_audio, probe_audio
 from birdcore.data.fingerprint import BLOCK_SECONDS, SAMPLE_RATE, Fingerprint, compute_fingerprint
 from birdcore.errors import AudioError
-from birdcore.export.files import replacement_path
+from birdcore.files import replacement_path
 from birdcore.places import cache_root
 
 __all__ = ["SoundFacts", "inspect_sound", "inspect_sounds"]

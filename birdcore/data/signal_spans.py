@@ -21,7 +21,7 @@ from birdcore.audio.extraction import (
     signal_spans,
 )
 from birdcore.audio.spans import complement_spans
-from birdcore.export.files import write_text
+from birdcore.files import write_text
 from birdcore.frames import frames_to_seconds
 
 __all__ = ["SignalSpans", "find_signal_spans", "mask_signal"]

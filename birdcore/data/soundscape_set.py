@@ -34,7 +34,7 @@ from birdcore.data.songs import SONGS, synthesize_call
 from birdcore.data.soundscape import Call, RecordedCall, SoundscapeConfig, mix_soundscape
 from birdcore.errors import AudioError, ConfigError, DataError
 from birdcore.events import Event
-from birdcore.export.files import open_replacement, write_text
+from birdcore.files import open_replacement, write_text
 
 __all__ = ["AUDIO_FORMATS", "CALL_KINDS", "SPLITS", "SoundscapeSources", "write_soundscapes"]
 

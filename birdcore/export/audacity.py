@@ -25,7 +25,7 @@ from birdcore.config import ClassName
 from birdcore.errors import BirdcoreError, DataError
 from birdcore.events import Event
 from birdcore.export.cells import HERTZ_DECIMALS, SECONDS_DECIMALS, edge_texts, one_line, parse_number
-from birdcore.export.files import read_text, write_text
+from birdcore.files import read_text, write_text
 
 __all__ = ["audacity_text", "read_audacity", "write_audacity"]
 

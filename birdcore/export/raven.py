@@ -42,7 +42,7 @@ from birdcore.export.cells import (
     unguarded_path,
     unguarded_text,
 )
-from birdcore.export.files import read_text, write_text
+from birdcore.files import read_text, write_text
 
 __all__ = [
     "RAVEN_COLUMNS",

@@ -17,7 +17,7 @@ import numpy as np
 
 from birdcore.errors import DataError
 from birdcore.export.cells import CONFIDENCE_DECIMALS, csv_line, number_text
-from birdcore.export.files import read_text, write_text
+from birdcore.files import read_text, write_text
 from birdcore.scores import Scores
 
 __all__ = ["ROW_SECONDS", "SubmissionColumns", "match_columns", "read_sample_columns", "row_scores", "write_submission"]

@@ -30,7 +30,7 @@ from birdcore.export.cells import (
     unguarded_path,
     unguarded_text,
 )
-from birdcore.export.files import read_text, write_text
+from birdcore.files import read_text, write_text
 
 __all__ = ["TABLE_COLUMNS", "read_table", "table_header", "table_rows", "table_text", "write_table"]
 

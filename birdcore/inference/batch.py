@@ -41,9 +41,9 @@ from birdcore.errors import AudioError, BirdcoreError, ConfigError, DataError
 from birdcore.events import Event
 from birdcore.export.audacity import write_audacity
 from birdcore.export.cells import csv_line, guarded_path, guarded_text, path_text
-from birdcore.export.files import open_replacement, replacement_path, write_text
 from birdcore.export.raven import RAVEN_SUFFIX, write_raven
 from birdcore.export.table import table_header, table_rows
+from birdcore.files import open_replacement, replacement_path, write_text
 from birdcore.inference.events import decode_events
 from birdcore.inference.journal import FileState, Journal, array_text, parse_array
 from birdcore.locks import exclusive_lock

@@ -8,7 +8,6 @@ the interval is wide, and that is said, not hidden.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 import math
 import re
@@ -29,6 +28,7 @@ from birdcore.data.splits import assign_folds
 from birdcore.errors import BirdcoreError, DataError
 from birdcore.evaluation.clips import bootstrap_interval, macro_roc_auc, top1_accuracy
 from birdcore.features.windows import pool_windows
+from birdcore.files import file_sha256
 from birdcore.inference.embedding import Embedder, open_embedder, span_embeddings
 from birdcore.inference.outside import BATCH_WINDOWS, WindowStream
 from birdcore.models.checkpoint import Weights, check_sha256, list_weights, save_weights
@@ -213,8 +213,7 @@ def _group_of(path: Path) -> str:
     found = _RECORDING.search(path.stem.replace("_", " "))
     if found:
         return f"{found[1].upper()}{found[2]}"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def _config(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from birdcore.config import to_dict
 from birdcore.errors import ConfigError, WeightsError
-from birdcore.export.files import replacement_path
+from birdcore.files import replacement_path
 from birdcore.inference.onnx_session import open_session
 from birdcore.models.checkpoint import Weights, check_sha256, load_model
 from birdcore.places import cache_root

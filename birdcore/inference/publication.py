@@ -23,7 +23,7 @@ from pathlib import Path
 
 from birdcore import places
 from birdcore.errors import AcceptanceError, BirdcoreError, ConfigError, RunError
-from birdcore.export.files import write_text
+from birdcore.files import write_text
 
 __all__ = [
     "MOST_LIMITS",

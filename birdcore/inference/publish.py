@@ -35,6 +35,7 @@ from birdcore.evaluation.metric_names import (
     TOP1,
     metric_of,
 )
+from birdcore.files import write_text
 from birdcore.inference.acceptance import examine
 from birdcore.inference.engine import OnnxEngine, TorchEngine
 from birdcore.inference.predictor import Predictor
@@ -155,7 +156,7 @@ def publish(
         progress=step("gate"),
     )
     rows = [dataclasses.asdict(check) for check in checks]
-    (draft.path / "acceptance.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(draft.path / "acceptance.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     failed = [check.sentence for check in checks if check.passed is False]
     if failed:
         raise AcceptanceError(
@@ -237,8 +238,8 @@ def _prepare(
         "limits": limits,
     }
     written = save_weights(folder, load_model(source), config, facts, compact=True)
-    (written.path / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (written.path / "README.md").write_text(model_card(written, report), encoding="utf-8")
+    write_text(written.path / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_text(written.path / "README.md", model_card(written, report))
     return written
 
 

@@ -10,17 +10,17 @@ Three kinds of folder are weights, and all are found, listed and loaded alike:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from birdcore.config import ModelConfig, from_dict, to_dict
 from birdcore.errors import ConfigError, WeightsError
+from birdcore.files import file_sha256, force_to_disk, replacement_path
 from birdcore.models.classifier_config import ClassifierConfig
 from birdcore.models.outside import ENTRY_FILE, OutsideConfig, read_outside
 from birdcore.places import weights_root
@@ -173,8 +173,7 @@ def check_sha256(weights: Weights) -> str:
         If the file cannot be read, or another checksum is recorded for it.
     """
     try:
-        with weights.file.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(weights.file)
     except OSError as error:
         raise WeightsError(
             f"weights {weights.name!r}: {weights.file.name} cannot be read ({error.strerror})"
@@ -319,18 +318,9 @@ def _replace(folder: Path, contents: dict[str, bytes]) -> None:
 
     In between there is no config.json, and so no weights, rather than one that belongs to other tensors.
     """
-    written: dict[str, Path] = {}
-    try:
-        for name, content in contents.items():
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=name, suffix=".part", delete=False) as file:
-                written[name] = Path(file.name)
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
+    with contextlib.ExitStack() as stack:
+        for name, content in reversed(contents.items()):  # what is entered last takes its place first
+            part = stack.enter_context(replacement_path(folder / name))
+            part.write_bytes(content)
+            force_to_disk(part)
         (folder / "config.json").unlink(missing_ok=True)
-        for name, path in written.items():
-            os.replace(path, folder / name)
-    finally:
-        for path in written.values():
-            path.unlink(missing_ok=True)

@@ -7,11 +7,10 @@ weights are Google's, under the Apache License 2.0.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import importlib
 import logging
-import os
 import re
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from typing import Literal
 import numpy as np
 
 from birdcore.errors import WeightsError
+from birdcore.files import file_sha256, replacement_path
 from birdcore.models.tflite_file import Layer, read_tflite_layers
 from birdcore.places import cache_root
 
@@ -106,13 +106,14 @@ def fetch_yamnet(
         raise WeightsError(f"{published.name}: a download needs both its url and its sha256; give both or neither")
     url, sha256 = url or published.url, sha256 or published.sha256
     path = Path(folder or cache_root() / "models") / published.name
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+    if path.is_file() and file_sha256(path) == sha256:
         return path
     logger.info("downloading %s", url)
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
             content = response.read()
-    except (OSError, ValueError) as error:  # URLError is an OSError; a malformed address is a ValueError
+    # URLError is an OSError; a malformed address is a ValueError; an answer that breaks off is an HTTPException.
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise WeightsError(
             f"{published.name}: could not be downloaded from {url} ({reason}); without a network connection, get the "
@@ -124,10 +125,8 @@ def fetch_yamnet(
             f"{published.name}: what {url} gave ({len(content)} bytes, sha256 {found[:12]}…) is not the published file "
             f"({sha256[:12]}…); try again, or get the file elsewhere and give its path (setting yamnet_file)"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        file.write(content)
-    os.replace(file.name, path)
+    with replacement_path(path) as part:
+        part.write_bytes(content)
     return path
 
 

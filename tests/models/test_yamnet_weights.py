@@ -174,6 +174,28 @@ def test_another_file_than_the_published_one_is_not_kept(server, tmp_path):
     assert not (tmp_path / "yamnet.tflite").exists()
 
 
+def test_a_download_that_breaks_off_is_an_error_and_leaves_nothing(tmp_path):
+    class Torn(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"half")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Torn) as running:
+        thread = threading.Thread(target=running.handle_request)
+        thread.start()
+        with pytest.raises(
+            WeightsError, match=r"could not be downloaded .* without a network connection, get the file"
+        ):
+            fetch_yamnet(url=f"http://127.0.0.1:{running.server_address[1]}/x", sha256="0" * 64, folder=tmp_path)
+        thread.join()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/yamnet.tflite", "file:///no/such/yamnet.tflite", "nonsense"])
 def test_without_a_network_the_error_says_what_to_do(tmp_path, url):
     with pytest.raises(WeightsError, match=r"could not be downloaded .* without a network connection, get the file"):

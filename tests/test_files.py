@@ -1,9 +1,12 @@
 """Files that are either whole or not there."""
 
+import hashlib
+import os
+
 import pytest
 
 from birdcore.errors import DataError
-from birdcore.export.files import open_replacement, read_text, write_text
+from birdcore.files import file_sha256, open_replacement, read_text, replacement_path, write_text
 
 
 def test_folders_on_the_way_are_made_and_line_ends_kept(tmp_path):
@@ -18,6 +21,22 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
     assert read_text(tmp_path / "x.txt") == "old"
+
+
+def test_what_must_survive_a_power_cut_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    told, forced = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda number: (forced(number), told.append((tmp_path / "x.txt").exists())))
+    write_text(tmp_path / "x.txt", "kept", durable=True)
+    assert told == [False] and read_text(tmp_path / "x.txt") == "kept"
+    write_text(tmp_path / "x.txt", "made again")
+    with replacement_path(tmp_path / "y.txt", durable=True) as part:
+        part.write_text("")
+    assert len(told) == 2
+
+
+def test_a_checksum_is_that_of_the_whole_content(tmp_path):
+    (tmp_path / "x.bin").write_bytes(b"x" * 1_000_000)
+    assert file_sha256(tmp_path / "x.bin") == hashlib.sha256(b"x" * 1_000_000).hexdigest()
 
 
 def test_the_longest_name_can_be_written(tmp_path):
