@@ -96,7 +96,9 @@ class WindowStream:
             onset=self._onset,
             duration=self._duration,
         ) as audio:
-            self.num_announced = max(1, round((self._duration or audio.info.duration) * self._sample_rate))
+            self.num_announced = max(
+                1, round((self._duration or audio.info.duration - self._onset) * self._sample_rate)
+            )
             for block in audio:
                 self.num_samples += len(block)
                 pending = np.concatenate([pending, block])

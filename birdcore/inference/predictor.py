@@ -14,7 +14,7 @@ from birdcore.config import ModelConfig
 from birdcore.errors import AudioError, ConfigError
 from birdcore.features.bands import band_edges
 from birdcore.features.mel import MelSpectrogram, MelStream
-from birdcore.features.windows import pool_windows
+from birdcore.features.windows import pool_windows, window_starts
 from birdcore.frames import frames_to_seconds
 from birdcore.inference.bands import band_limits
 from birdcore.inference.engine import Engine, make_engine
@@ -201,8 +201,9 @@ class Predictor:
         collected = _Collected(self.config.num_classes)
         averages: dict[str, _OverlapAverage] = {}
         with open_audio(path, sample_rate=features.sample_rate, onset=onset, duration=duration) as audio:
-            keep_bands = (duration or audio.info.duration) <= KEEP_BANDS_SECONDS
-            announced = max(1.0, (duration or audio.info.duration) * features.sample_rate)
+            length = duration or audio.info.duration - onset
+            keep_bands = length <= KEEP_BANDS_SECONDS
+            announced = max(1.0, length * features.sample_rate)
             for block in treat_blocks(audio, features.sample_rate, treatments=self.config.treatments):
                 num_samples += len(block)
                 mel = stream.push(block)
@@ -227,8 +228,8 @@ class Predictor:
         pending = np.concatenate([pending, mel], axis=1)
         # A centred frame more than the sound lasts would call for a window of its own.
         total = min(first + pending.shape[1], -(-num_samples // features.hop_length))
-        last = -(-max(0, total - window) // multiple) * multiple
-        for start in [*range(next_start, last, stride), *([last] if last > next_start - stride else [])]:
+        starts = window_starts(total, window_frames=window, stride=stride, multiple=multiple)
+        for start in (start for start in starts if start > next_start - stride):  # those before are done
             cut = pending[:, start - first : min(start + window, total) - first]
             batch.append((start, np.pad(cut, ((0, 0), (0, window - cut.shape[1])))))
         if batch:

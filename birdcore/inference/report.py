@@ -80,6 +80,9 @@ CLIP_METRICS = {
     "top1_accuracy": top1_accuracy,
 }
 
+KNOWN_KEPT = 0.85
+"""Share of the known recordings that must still be named while unknown ones are rejected."""
+
 SEED = 0
 """Of the bootstrap, so that a figure comes out the same every time."""
 
@@ -287,8 +290,6 @@ def evaluate_rejection(
     *,
     held_out_codes: Collection[str],
     backgrounds_path: str | Path | None = None,
-    split: str = "test",
-    known_kept: float = 0.85,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """How well a model keeps silent about what it does not know.
@@ -296,12 +297,10 @@ def evaluate_rejection(
     Parameters
     ----------
     predictor : the model
-    known_manifest_path : table of recordings of species it knows
+    known_manifest_path : table of recordings of species it knows; those of the test split are used
     unknown_manifest_path : table of recordings of further species
     held_out_codes : species of that table that took no part in training; only these are used
-    backgrounds_path : table of background recordings, or None
-    split : recordings of known species, and backgrounds, to use; "" for all
-    known_kept : share of the known recordings that must still be named
+    backgrounds_path : table of background recordings, of which those of the test split are used, or None
     progress : called with the share done, 0 to 1
 
     Returns
@@ -318,12 +317,12 @@ def evaluate_rejection(
     """
     codes = [name.code for name in predictor.config.class_names]
     threshold = predictor.config.threshold
-    known = [r for r in read_manifest(known_manifest_path) if split in ("", r.split) and r.label in codes]
+    known = [r for r in read_manifest(known_manifest_path) if r.split == "test" and r.label in codes]
     unknown = [r for r in read_manifest(unknown_manifest_path) if r.label in held_out_codes and r.label not in codes]
     quiet = [
         r
         for r in (read_backgrounds(backgrounds_path) if backgrounds_path else [])
-        if r.has_bird is False and split in ("", r.split)
+        if r.has_bird is False and r.split == "test"
     ]
     if not known or not unknown:
         raise DataError(
@@ -335,8 +334,8 @@ def evaluate_rejection(
     unknown_clips = _collect(predictor, unknown, _part(progress, len(known), len(unknown), total))
     known_best, unknown_best = known_clips.scores.max(axis=1), unknown_clips.scores.max(axis=1)
     right = _reference(known_clips.recordings, codes)[np.arange(len(known_best)), known_clips.scores.argmax(axis=1)]
-    answered = rejected_share(known_best, unknown_best, known_kept=known_kept)
-    answered_right = rejected_share(known_best, unknown_best, known_kept=known_kept, known_right=right)
+    answered = rejected_share(known_best, unknown_best, known_kept=KNOWN_KEPT)
+    answered_right = rejected_share(known_best, unknown_best, known_kept=KNOWN_KEPT, known_right=right)
     is_known = np.arange(len(known_best) + len(unknown_best)) < len(known_best)
     low, high = bootstrap_interval(
         lambda reference, best: known_unknown_auroc(best[reference], best[~reference]),
@@ -346,13 +345,13 @@ def evaluate_rejection(
         generator=np.random.default_rng(SEED),
     )
     result = {
-        "split": split,
+        "split": "test",
         "num_known": len(known_best),
         "num_unknown": len(unknown_best),
         "num_unknown_species": len({recording.label for recording in unknown_clips.recordings}),
         "failed": known_clips.failed + unknown_clips.failed,
         "auroc": {"value": known_unknown_auroc(known_best, unknown_best), "low": low, "high": high},
-        "known_kept": known_kept,
+        "known_kept": KNOWN_KEPT,
         "answered": {"threshold": answered[0], "rejected_share": answered[1]},
         "answered_right": {"threshold": answered_right[0], "rejected_share": answered_right[1]},
         "at_threshold": {

@@ -9,6 +9,9 @@ from birdcore.errors import ConfigError
 
 __all__ = ["AttentionPooling", "make_pooling"]
 
+HIDDEN_UNITS = 128
+"""Of the layer between the channels and their scores."""
+
 
 class AttentionPooling(nn.Module):
     """Mean over time in which every channel weighs the steps for itself, by what all channels say about them.
@@ -18,7 +21,6 @@ class AttentionPooling(nn.Module):
     Parameters
     ----------
     num_channels : of the map
-    width : of the layer between
 
     Source
     ------
@@ -26,10 +28,10 @@ class AttentionPooling(nn.Module):
     each channel as in Desplanques, Thienpondt and Demuynck (2020), "ECAPA-TDNN"; both Interspeech.
     """
 
-    def __init__(self, num_channels: int, *, width: int = 128) -> None:
+    def __init__(self, num_channels: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(num_channels, width)
-        self.score = nn.Linear(width, num_channels)
+        self.hidden = nn.Linear(num_channels, HIDDEN_UNITS)
+        self.score = nn.Linear(HIDDEN_UNITS, num_channels)
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)
 

@@ -66,6 +66,12 @@ def test_progress_ends_at_one(predictor, write_tones):
     assert told == sorted(told) and told[-1] == 1.0 and len(told) > 3
 
 
+def test_progress_of_a_part_is_the_share_of_that_part(predictor, write_tones):
+    told = []
+    predictor.analyze(write_tones("a.wav", (400, 10.0)), onset=8.0, progress=told.append)
+    assert told[-2] > 0.7
+
+
 @pytest.mark.parametrize("overlap", [-0.1, 0.5])
 def test_an_overlap_out_of_range_is_told(predictor, write_tones, overlap):
     with pytest.raises(ConfigError, match=r"less than the window of 0\.5 s"):

@@ -129,6 +129,12 @@ def test_progress_reaches_the_end(predictor, tmp_path):
     assert seen == sorted(seen) and seen[-1] == 1.0
 
 
+def test_progress_of_a_part_is_the_share_of_that_part(predictor, tmp_path):
+    seen = []
+    predictor.analyze(write(tmp_path / "song.wav", 4.0), onset=3.0, progress=seen.append)
+    assert seen[-2] > 0.9
+
+
 def test_overlap_of_a_whole_window_is_refused(predictor, tmp_path):
     with pytest.raises(ConfigError, match="less than the window"):
         predictor.analyze(write(tmp_path / "song.wav", 2.0), overlap=1.0)

@@ -12,11 +12,11 @@ def test_fresh_attention_is_the_average():
 
 
 def test_attention_can_pick_one_moment_for_one_channel():
-    layer = AttentionPooling(3, width=1)
+    layer = AttentionPooling(3)
     with torch.no_grad():
-        layer.hidden.weight.copy_(torch.tensor([[1.0, 0.0, 0.0]]))  # the loudest step of channel 0 …
+        layer.hidden.weight[0] = torch.tensor([1.0, 0.0, 0.0])  # the loudest step of channel 0 …
         layer.hidden.bias.fill_(-5.5)
-        layer.score.weight.copy_(torch.tensor([[0.0], [50.0], [0.0]]))  # … is where channel 1 looks
+        layer.score.weight[1, 0] = 50.0  # … is where channel 1 looks
     steps = torch.tensor([[[0.0, 6.0, 1.0], [10.0, 20.0, 30.0], [1.0, 2.0, 3.0]]])
     assert torch.allclose(layer(steps), torch.tensor([[7.0 / 3, 20.0, 2.0]]), atol=1e-3)
 
