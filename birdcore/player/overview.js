@@ -17,7 +17,7 @@ export const overviewTime = (x, total, plot) => Math.min(Math.max(((x - plot.lef
 export function drawOverview(canvas, { layout, view, theme, total, overview, overviewEvents, colorOf, lanes, hidden }) {
   const { plot, width, narrow } = layout;
   const shown = lanes.length > 0 ? WAVE : WAVE + MARKS;
-  const inner = lanes.length > 0 ? WAVE + 2 + lanes.length * LANE : shown;
+  const inner = lanes.length > 0 ? WAVE + 2 + lanes.length * LANE + 2 : shown;
   const context = prepare(canvas, width, TOP + inner + 4);
   const toX = (time) => overviewX(time, total, plot);
   const bottom = TOP + WAVE;
@@ -58,6 +58,7 @@ export function drawOverview(canvas, { layout, view, theme, total, overview, ove
   context.beginPath();
   context.roundRect(left, TOP, frame, inner, 4);
   context.stroke();
+  lanes.forEach((lane, row) => nameLane(context, lane, bottom + 2 + row * LANE, { plot, theme, hidden }));
 
   context.font = font(11);
   context.fillStyle = theme.muted;
@@ -69,21 +70,31 @@ export function drawOverview(canvas, { layout, view, theme, total, overview, ove
   context.fillText(end, plot.left + plot.width + (narrow ? 4 : 8), TOP + shown / 2);
 }
 
-function drawLane(context, { label, common_name: name, color, spans }, top, { plot, toX, theme, hidden }) {
+function drawLane(context, { label, color, spans }, top, { plot, toX, theme, hidden }) {
   context.globalAlpha = hidden.has(label) ? 0.35 : 1;
   context.fillStyle = theme.lane;
   context.beginPath();
   context.roundRect(plot.left, top + BAR_TOP, plot.width, BAR_HEIGHT, 3);
   context.fill();
-  context.fillStyle = theme.text;
-  context.font = font(10, 600);
-  context.textAlign = "left";
-  context.textBaseline = "middle";
-  context.fillText(name, plot.left + 4, top + 7);
   context.fillStyle = color ?? theme.muted;
   for (const [onset, offset] of spans) {
     const x = toX(onset);
     context.fillRect(x, top + BAR_TOP, Math.max(toX(offset) - x, 1.5), BAR_HEIGHT);
   }
+  context.globalAlpha = 1;
+}
+
+/** The name stands on the page's frame, which would cut through it. */
+function nameLane(context, { label, common_name: name }, top, { plot, theme, hidden }) {
+  context.font = font(10, 600);
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  context.lineWidth = 3;
+  context.lineJoin = "round";
+  context.strokeStyle = theme.background;
+  context.strokeText(name, plot.left + 4, top + 7);
+  context.globalAlpha = hidden.has(label) ? 0.35 : 1;
+  context.fillStyle = theme.text;
+  context.fillText(name, plot.left + 4, top + 7);
   context.globalAlpha = 1;
 }
