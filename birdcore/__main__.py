@@ -11,38 +11,41 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tqdm import tqdm
-
 from birdcore import __version__
 from birdcore.commands import classifier, data, outside, quantize, submission
+from birdcore.commands.options import (
+    EXIT_INTERRUPTED,
+    EXIT_REFUSED,
+    EXIT_SOME_FAILED,
+    add_engine,
+    add_weights,
+    number,
+    seconds,
+    share,
+)
+from birdcore.commands.progress import batch_bar, share_bar, step_bar
 from birdcore.config import to_dict
-from birdcore.errors import BirdcoreError, ConfigError, RunError
+from birdcore.errors import BirdcoreError, RunError
 from birdcore.export.cells import terminal_text
 from birdcore.files import write_text
-from birdcore.inference.batch import FORMATS, BatchProgress, analyze_files
-from birdcore.inference.publication import record_publication
+from birdcore.inference.batch import FORMATS, analyze_files
+from birdcore.inference.publication import FALSE_ALARM_TARGET, record_publication
 from birdcore.inference.report import evaluate_clips, evaluate_localization
 from birdcore.locks import exclusive_lock
-from birdcore.models.checkpoint import DEFAULT_WEIGHTS, find_weights, list_problems, list_weights
+from birdcore.models.checkpoint import find_weights, list_problems, list_weights
 from birdcore.models.versions import finish_installations
-from birdcore.places import data_root, weights_root
+from birdcore.places import check_weights_name, data_root, weights_root
 from birdcore.training.presets import list_presets
 
 __all__ = ["main"]
 
 COMMANDS: tuple[ModuleType, ...] = (classifier, data, outside, quantize, submission)
 """Modules of ``birdcore.commands``; they import what is slow only when they are run."""
-
-ENGINES = ("auto", "onnx", "torch")
-EXIT_REFUSED = 2
-EXIT_SOME_FAILED = 3
-EXIT_INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     analyze.add_argument("paths", nargs="+", metavar="PATH", help="recordings, and folders of recordings")
     analyze.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
-    _add_model(analyze)
+    add_weights(analyze)
+    add_engine(analyze)
     analyze.add_argument(
         "--formats",
         type=_formats,
@@ -96,10 +100,10 @@ def _parser() -> argparse.ArgumentParser:
         help=f"tables to write, separated by commas, of {', '.join(FORMATS)} (default: csv, which is always written)",
     )
     analyze.add_argument(
-        "--threshold", type=_share, metavar="T", help="confidence from which on events are reported, above 0, at most 1"
+        "--threshold", type=share, metavar="T", help="confidence from which on events are reported, above 0, at most 1"
     )
     analyze.add_argument(
-        "--overlap", type=_seconds, metavar="S", help="seconds that windows share (default: half a window)"
+        "--overlap", type=seconds, metavar="S", help="seconds that windows share (default: half a window)"
     )
     analyze.set_defaults(run=_analyze)
 
@@ -113,7 +117,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure weights on annotated recordings. Give a manifest, for how well species are named, "
         "annotations, for how well it is told when and at what frequency they sing, or both.",
     )
-    _add_model(evaluate)
+    add_weights(evaluate)
+    add_engine(evaluate)
     evaluate.add_argument("--manifest", metavar="M.csv", help="table of recordings: path, species_code, …")
     evaluate.add_argument("--annotations", metavar="A.csv", help="table of boxes: filename, start_s, end_s, …")
     evaluate.add_argument("--split", default="test", help="rows of the tables to use (default: test; '' for all)")
@@ -139,14 +144,14 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--summary", default="", metavar="TEXT", help="one line for the model's card")
     publish.add_argument("--limit", action="append", default=[], metavar="TEXT", help="a known weakness, for the card")
     publish.add_argument(
-        "--frame-bias", type=_number, default=0.0, metavar="B", help="log-odds to subtract from frame scores"
+        "--frame-bias", type=number, default=0.0, metavar="B", help="log-odds to subtract from frame scores"
     )
     publish.add_argument(
         "--false-alarms",
-        type=_share,
-        default=0.02,
+        type=share,
+        default=FALSE_ALARM_TARGET,
         metavar="S",
-        help="share of bird-free validation windows that may report anything (default: 0.02)",
+        help=f"share of bird-free validation windows that may report anything (default: {FALSE_ALARM_TARGET:g})",
     )
     publish.add_argument(
         "--prefix",
@@ -160,40 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--weights", default=DEFAULT_WEIGHTS, metavar="NAME", help=f"name or folder (default: {DEFAULT_WEIGHTS})"
-    )
-    command.add_argument("--engine", choices=ENGINES, default="auto", help="what runs the network (default: auto)")
-
-
 def _formats(text: str) -> tuple[str, ...]:
     formats = tuple(part.strip() for part in text.split(",") if part.strip())
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown or not formats:
         raise argparse.ArgumentTypeError(f"{text!r}: expected some of {','.join(FORMATS)}")
     return formats
-
-
-def _share(text: str) -> float:
-    value = _number(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be above 0 and at most 1")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: must be 0 or more seconds")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
 def _load(options: argparse.Namespace) -> Any:
@@ -205,7 +182,7 @@ def _load(options: argparse.Namespace) -> Any:
 
 def _analyze(options: argparse.Namespace) -> int:
     predictor = _load(options)
-    with _batch_bar() as progress:
+    with batch_bar() as progress:
         report = analyze_files(
             predictor,
             options.paths,
@@ -277,10 +254,10 @@ def _evaluate(options: argparse.Namespace) -> int:
         "engine": predictor.engine,
     }
     if options.manifest:
-        with _share_bar("recordings") as progress:
+        with share_bar("recordings") as progress:
             result["clips"] = evaluate_clips(predictor, options.manifest, split=options.split, progress=progress)
     if options.annotations:
-        with _share_bar("annotations") as progress:
+        with share_bar("annotations") as progress:
             result["localization"] = evaluate_localization(
                 predictor, options.annotations, split=options.split, prefix=options.prefix, progress=progress
             )
@@ -294,8 +271,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _publish(options: argparse.Namespace) -> int:
     name, run, root = options.name, Path(options.training_run), weights_root()
-    if name != Path(name).name or name.startswith("."):
-        raise ConfigError(f"--name {name}: must be a plain name without folders or a leading dot")
+    check_weights_name(name)
     if not run.is_dir():
         raise RunError(f"{run}: not found; name the directory of a training run")
     refusal = f"{name}: is being published already; wait until that has ended"
@@ -304,7 +280,7 @@ def _publish(options: argparse.Namespace) -> int:
         find_weights(run / "weights")
         root.mkdir(parents=True, exist_ok=True)
         stack.enter_context(exclusive_lock(root / f".{name}.publishing", timeout_seconds=1.0, refusal=refusal))
-        bar = stack.enter_context(_step_bar())
+        bar = stack.enter_context(step_bar())
         from birdcore.inference.publish import publish  # loads torch, which --help should not wait for
 
         finish_installations(root)
@@ -364,46 +340,6 @@ def _print_figures(result: dict[str, Any]) -> None:
 
 def _figure(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
-
-
-@contextlib.contextmanager
-def _batch_bar() -> Iterator[Callable[[BatchProgress], None]]:
-    """A progress bar over recordings, which also moves within long ones; gives the function that a batch reports to."""
-    with tqdm(bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]") as bar:
-
-        def report(progress: BatchProgress) -> None:
-            bar.total = progress.num_found
-            failed = f" ({progress.num_failed} failed)" if progress.num_failed else ""
-            name = terminal_text(progress.path.name) if progress.path else "all recordings"
-            bar.set_description_str(f"{name}{failed}", refresh=False)
-            bar.update(progress.num_done + progress.fraction - bar.n)
-
-        yield report
-
-
-@contextlib.contextmanager
-def _share_bar(title: str) -> Iterator[Callable[[float], None]]:
-    """A progress bar over a share from 0 to 1; gives the function that takes the share."""
-    with tqdm(total=1.0, desc=title, bar_format="{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]") as bar:
-
-        def report(share: float) -> None:
-            bar.update(share - bar.n)
-
-        yield report
-
-
-@contextlib.contextmanager
-def _step_bar() -> Iterator[Callable[[str, float], None]]:
-    """A progress bar that starts anew with each named step."""
-    with tqdm(total=1.0, bar_format="{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]") as bar:
-
-        def report(step: str, share: float) -> None:
-            if share < bar.n:
-                bar.reset()
-            bar.set_description_str(step, refresh=False)
-            bar.update(share - bar.n)
-
-        yield report
 
 
 if __name__ == "__main__":

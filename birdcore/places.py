@@ -10,10 +10,11 @@ import re
 import unicodedata
 from pathlib import Path
 
-from birdcore.errors import DataError
+from birdcore.errors import ConfigError, DataError
 
 __all__ = [
     "cache_root",
+    "check_weights_name",
     "data_root",
     "project_root",
     "recording_roots",
@@ -48,6 +49,20 @@ def runs_root() -> Path:
 def weights_root() -> Path:
     """Model weights: ``BIRDCORE_WEIGHTS``, or ``weights/`` in the project."""
     return Path(os.environ.get("BIRDCORE_WEIGHTS") or project_root() / "weights").resolve()
+
+
+def check_weights_name(name: str) -> None:
+    """Refuse what cannot be the name of weights: it becomes a folder, and a word of addresses and commands.
+
+    Raises
+    ------
+    ConfigError
+        If the name breaks the rule, which the message gives.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,59}", name):
+        raise ConfigError(
+            f"name {name!r}: use small letters, digits, “-” and “_”, beginning with a letter or digit, 60 at most"
+        )
 
 
 def cache_root() -> Path:

@@ -267,7 +267,7 @@ def test_runs_as_a_module_and_tells_its_version():
 
 def test_publishing_under_a_name_that_is_a_path_is_refused(tmp_path, capsys):
     assert command_line.main(["publish", str(tmp_path), "--name", "../elsewhere"]) == 2
-    assert "plain name" in capsys.readouterr().err
+    assert "use small letters" in capsys.readouterr().err
 
 
 def test_publishing_what_is_no_run_is_refused(tmp_path, capsys):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birdcore import places
-from birdcore.errors import DataError
+from birdcore.errors import ConfigError, DataError
 from birdcore.places import slug
 
 
@@ -105,3 +105,9 @@ def test_slugs_keep_what_can_be_read():
     assert slug("Réseau no. 2 / ../night") == "reseau-no-2-night"
     assert slug("../../etc") == "etc"
     assert slug("鳥") == ""
+
+
+@pytest.mark.parametrize("name", ["", "../up", "Big", ".hidden", "-dash", "a b", "a" * 61, "tit\n"])
+def test_a_name_that_is_no_plain_word_is_refused(name):
+    with pytest.raises(ConfigError, match="use small letters"):
+        places.check_weights_name(name)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tqdm import tqdm
-
+from birdcore.commands.progress import step_bar
 from birdcore.data.audit import Audit, audit_dataset, audit_text, files_text, problems_text
 from birdcore.data.readers import DATA_FORMATS, read_dataset
 from birdcore.export.cells import terminal_text
@@ -42,15 +41,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def _check(options: argparse.Namespace) -> int:
     folder = options.folder or data_root()
     dataset = read_dataset(folder, data_format=options.format)
-    with tqdm(total=1.0, bar_format="{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]") as bar:
-
-        def report(step: str, share: float) -> None:
-            if share < bar.n:
-                bar.reset()
-            bar.set_description_str(step, refresh=False)
-            bar.update(share - bar.n)
-
-        audit = audit_dataset(dataset, folder, progress=report)
+    with step_bar() as progress:
+        audit = audit_dataset(dataset, folder, progress=progress)
     for output, make in ((options.json, audit_text), (options.problems, problems_text), (options.files, files_text)):
         if output:
             write_text(output, make(audit))

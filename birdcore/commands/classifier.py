@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from birdcore.commands.options import EXIT_SOME_FAILED, add_weights
+from birdcore.commands.progress import step_bar
 from birdcore.errors import ConfigError
 from birdcore.export.cells import terminal_text
-from birdcore.models.checkpoint import DEFAULT_WEIGHTS, find_weights
+from birdcore.models.checkpoint import find_weights
 from birdcore.models.classifier_config import ClassifierConfig
+from birdcore.places import check_weights_name
 
 __all__ = ["add_command"]
-
-EXIT_SOME_FAILED = 3
 
 
 def add_command(commands: Any) -> None:
@@ -30,9 +28,7 @@ def add_command(commands: Any) -> None:
     )
     classifier.add_argument("folder", metavar="FOLDER", help="with one folder of clips per class")
     classifier.add_argument("--out", required=True, metavar="NAME", help="name of the weights to write")
-    classifier.add_argument(
-        "--weights", default=DEFAULT_WEIGHTS, metavar="NAME", help=f"that listen (default: {DEFAULT_WEIGHTS})"
-    )
+    add_weights(classifier, what="that listen")
     classifier.set_defaults(run=_run)
 
 
@@ -40,21 +36,13 @@ def _run(options: argparse.Namespace) -> int:
     from birdcore.inference.classifier import make_classifier  # loads torch, which --help should not wait for
 
     name = options.out
-    if name != Path(name).name or name.startswith("."):
-        raise ConfigError(f"--out {name}: must be a plain name without folders or a leading dot")
+    check_weights_name(name)
     base = find_weights(options.weights)
     output = base.path.parent / name
     if output.exists() and not isinstance(find_weights(output).config, ClassifierConfig):
         raise ConfigError(f"--out {name}: is the name of other weights; choose another")
     began = time.monotonic()
-    with tqdm(total=1.0, bar_format="{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]") as bar:
-
-        def progress(step: str, share: float) -> None:
-            if share < bar.n:
-                bar.reset()
-            bar.set_description_str(step, refresh=False)
-            bar.update(share - bar.n)
-
+    with step_bar() as progress:
         report = make_classifier(options.folder, base, output, progress=progress)
     kind = f"{report.num_hidden} hidden layers" if report.num_hidden else "linear"
     print(

@@ -7,12 +7,10 @@ import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-from tqdm import tqdm
 
 from birdcore.commands import audit, mix
+from birdcore.commands.options import EXIT_SOME_FAILED, whole_number
+from birdcore.commands.progress import count_bar
 from birdcore.data.acquisition import Acquisition, Plan, acquire_recordings, plan_acquisition, read_species_codes
 from birdcore.data.xenocanto import (
     LICENCES,
@@ -29,7 +27,6 @@ from birdcore.errors import DataError
 __all__ = ["add_command"]
 
 URL_VARIABLE = "XENO_CANTO_URL"
-EXIT_SOME_FAILED = 3
 LISTED_FAILURES = 20
 
 
@@ -59,7 +56,7 @@ def _add_xenocanto(subcommands: argparse._SubParsersAction) -> None:
     command.add_argument("--out", required=True, metavar="DIR", help="folder for the recordings and their table")
     command.add_argument(
         "--max-per-species",
-        type=_count,
+        type=whole_number,
         required=True,
         metavar="N",
         help="most recordings of one species in the folder",
@@ -84,9 +81,11 @@ def _add_xenocanto(subcommands: argparse._SubParsersAction) -> None:
         help="table of species_code and scientific_name, e.g. eBird's (default: codes made of names)",
     )
     command.add_argument("--dry-run", action="store_true", help="search, say what would be downloaded, and stop")
-    command.add_argument("--workers", type=_count, default=4, metavar="N", help="downloads at a time (default: 4)")
     command.add_argument(
-        "--max-megabytes", type=_count, default=200, metavar="N", help="largest recording to take (default: 200)"
+        "--workers", type=whole_number, default=4, metavar="N", help="downloads at a time (default: 4)"
+    )
+    command.add_argument(
+        "--max-megabytes", type=whole_number, default=200, metavar="N", help="largest recording to take (default: 200)"
     )
     command.add_argument(
         "--interval", type=_interval, default=1.0, metavar="S", help="seconds between two requests (default: 1)"
@@ -97,12 +96,6 @@ def _add_xenocanto(subcommands: argparse._SubParsersAction) -> None:
         help=f"address of the server (default: {URL_VARIABLE}, or {XENO_CANTO})",
     )
     command.set_defaults(run=_xenocanto)
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, 1 or more")
-    return int(text)
 
 
 def _interval(text: str) -> float:
@@ -118,7 +111,7 @@ def _interval(text: str) -> float:
 def _xenocanto(options: argparse.Namespace) -> int:
     codes = read_species_codes(options.codes) if options.codes else {}
     with connect(options.url, key=find_key(), interval=options.interval) as connection:
-        with _bar("search", "pages") as progress:
+        with count_bar("search", "pages") as progress:
             found = search_recordings(connection, options.query, progress=progress)
         kept, left_out = filter_recordings(found, licences=options.licence, qualities=options.quality)
         _say_found(len(found), left_out)
@@ -129,7 +122,7 @@ def _xenocanto(options: argparse.Namespace) -> int:
         _say_plan(plan, codes)
         if options.dry_run:
             return 0
-        with _bar("download", "recordings") as progress:
+        with count_bar("download", "recordings") as progress:
             result = acquire_recordings(
                 connection,
                 plan,
@@ -180,15 +173,3 @@ def _say_result(result: Acquisition) -> int:
         print("The same command tries the failed ones again.", file=sys.stderr)
         return EXIT_SOME_FAILED
     return 0
-
-
-@contextmanager
-def _bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar; gives the function that takes what is done, and how much there is."""
-    with tqdm(desc=title, unit=f" {unit}", total=1) as bar:
-
-        def report(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield report

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tqdm import tqdm
-
+from birdcore.commands.progress import count_bar
 from birdcore.data.readers import DATA_FORMATS, read_dataset
 from birdcore.data.soundscape import SoundscapeConfig
 from birdcore.data.soundscape_set import AUDIO_FORMATS, CALL_KINDS, SPLITS, SoundscapeSources, write_soundscapes
@@ -110,7 +109,7 @@ def _mix(options: argparse.Namespace) -> int:
         split=options.split,
     )
     dataset = read_dataset(options.data or data_root(), data_format=options.format) if sources.need_data else None
-    with tqdm(desc="mix", unit=" soundscapes", total=options.count) as bar:
+    with count_bar("mix", "soundscapes") as progress:
         paths = write_soundscapes(
             options.out,
             count=options.count,
@@ -119,7 +118,7 @@ def _mix(options: argparse.Namespace) -> int:
             seed=options.seed,
             dataset=dataset,
             audio_format=options.audio,
-            progress=lambda done, _: bar.update(done - bar.n),
+            progress=progress,
         )
     print(f"{options.out}: {len(paths)} soundscapes of {options.duration:g} s, their boxes in annotations.csv")
     return 0

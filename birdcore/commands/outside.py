@@ -12,7 +12,7 @@ from typing import Any
 from birdcore.errors import ConfigError, WeightsError
 from birdcore.files import file_sha256
 from birdcore.models.checkpoint import Weights, find_weights
-from birdcore.models.labels import LAYOUTS, class_slug
+from birdcore.models.labels import LAYOUTS
 from birdcore.models.outside import (
     ENTRY_FILE,
     MODEL_SUFFIXES,
@@ -21,7 +21,7 @@ from birdcore.models.outside import (
     preset_settings,
     settings_text,
 )
-from birdcore.places import weights_root
+from birdcore.places import check_weights_name, slug, weights_root
 
 __all__ = ["add_command"]
 
@@ -67,9 +67,8 @@ def _run(options: argparse.Namespace) -> int:
             "--sample-rate and --window: say both, or name a preset "
             f"({', '.join(OUTSIDE_PRESETS)}); the model's makers tell what it was trained on"
         )
-    name = options.name or options.preset or class_slug(file.stem)
-    if name != Path(name).name or name.startswith("."):
-        raise ConfigError(f"--name {name}: must be a plain name without folders or a leading dot")
+    name = options.name or options.preset or slug(file.stem) or "model"
+    check_weights_name(name)
     weights = _install(dataclasses.replace(settings, **given), file, labels, weights_root() / name)
     print(f"{weights.path}: {weights.config.num_classes:,} classes, windows of {weights.config.window_seconds:g} s")
     print(f"  {weights.facts['licence']}")

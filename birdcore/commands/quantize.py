@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from birdcore.commands.options import add_weights
+from birdcore.commands.progress import share_bar
 from birdcore.config import ModelConfig
 from birdcore.errors import ConfigError, WeightsError
 from birdcore.files import write_text
-from birdcore.models.checkpoint import DEFAULT_WEIGHTS, find_weights
+from birdcore.models.checkpoint import find_weights
 from birdcore.places import data_root
 
 __all__ = ["add_command"]
@@ -30,9 +28,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         description="Write a copy of a model that computes with 8-bit numbers, and print its size, speed and figures "
         "beside the original's. The copy is used like any other weights: give its folder as --weights.",
     )
-    command.add_argument(
-        "--weights", default=DEFAULT_WEIGHTS, metavar="NAME", help=f"name or folder (default: {DEFAULT_WEIGHTS})"
-    )
+    add_weights(command)
     command.add_argument("--out", required=True, metavar="DIR", help="folder for the copy")
     command.add_argument(
         "--prune", type=float, default=0.0, metavar="S", help="share of the weights to set to zero first (default: 0)"
@@ -66,7 +62,7 @@ def _quantize(options: argparse.Namespace) -> int:
     trained_with = weights.facts.get("train_config", {}).get("manifest", "manifest.csv")
     manifest = Path(options.manifest) if options.manifest else data_root() / trained_with
     measure, calibrate = divide_recordings(weights, manifest)
-    with _bar("calibrating") as progress:
+    with share_bar("calibrating") as progress:
         copy = quantize(
             weights,
             out,
@@ -76,7 +72,7 @@ def _quantize(options: argparse.Namespace) -> int:
             progress=progress,
         )
     rows = {"paths": measure} if options.split == VALIDATION else {"split": options.split}
-    with _bar("measuring both") as progress:
+    with share_bar("measuring both") as progress:
         found = compare_copies(weights, copy, manifest, **rows, progress=progress)
     found = {"split": options.split, "precision": options.precision, "sparsity": options.prune, **found}
     write_text(out / "quantization.json", json.dumps(found, indent=1) + "\n")
@@ -110,13 +106,3 @@ def _print(found: dict[str, Any]) -> None:
 
 def _figure(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Callable[[float], None]]:
-    with tqdm(total=1.0, desc=title, bar_format="{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]") as bar:
-
-        def report(share: float) -> None:
-            bar.update(share - bar.n)
-
-        yield report

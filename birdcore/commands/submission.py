@@ -9,15 +9,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from birdcore.commands.options import EXIT_SOME_FAILED, add_weights
 from birdcore.errors import AudioError, DataError
 from birdcore.export.cells import path_text, terminal_text
 from birdcore.export.submission import ROW_SECONDS, match_columns, read_sample_columns, write_submission
-from birdcore.models.checkpoint import DEFAULT_WEIGHTS
 from birdcore.scores import Scores
 
 __all__ = ["add_command"]
-
-EXIT_SOME_FAILED = 3
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
@@ -29,9 +27,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "NAME_END-SECOND) and a column for every species.",
     )
     command.add_argument("paths", nargs="+", metavar="PATH", help="recordings, and folders of recordings")
-    command.add_argument(
-        "--weights", default=DEFAULT_WEIGHTS, metavar="NAME", help=f"name or folder (default: {DEFAULT_WEIGHTS})"
-    )
+    add_weights(command)
     command.add_argument("--out", default="submission.csv", metavar="FILE", help="default: submission.csv")
     command.add_argument(
         "--sample",

@@ -12,7 +12,6 @@ import dataclasses
 import json
 import logging
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -26,11 +25,11 @@ from birdcore.errors import AcceptanceError, BirdcoreError, ConfigError, RunErro
 from birdcore.files import write_text
 
 __all__ = [
+    "FALSE_ALARM_TARGET",
     "MOST_LIMITS",
     "MOST_LIMIT_LETTERS",
     "MOST_SUMMARY_LETTERS",
     "Publication",
-    "check_name",
     "draft_folder",
     "list_publications",
     "read_publication",
@@ -39,6 +38,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+FALSE_ALARM_TARGET = 0.02
+"""Share of bird-free validation windows that may report anything: under half of the 1 in 20 that we promise."""
 
 LOST_AFTER_SECONDS = 60.0
 BEAT_SECONDS = 5.0
@@ -49,7 +51,6 @@ MOST_SUMMARY_LETTERS, MOST_LIMIT_LETTERS, MOST_LIMITS = 200, 300, 20
 RECORD = "publication.json"
 LOG = "publication.log"
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 _WRITTEN_STATES = ("running", "published", "refused", "failed")
 
 
@@ -99,20 +100,6 @@ def draft_folder(run: str | Path, name: str) -> Path:
     return Path(run) / "draft" / name
 
 
-def check_name(name: str) -> None:
-    """Refuse what cannot be the name of weights: it becomes a folder, and a word of addresses and commands.
-
-    Raises
-    ------
-    ConfigError
-        If the name breaks the rule, which the message gives.
-    """
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"name {name!r}: use small letters, digits, “-” and “_”, beginning with a letter or digit, 60 at most"
-        )
-
-
 def read_publication(run: str | Path, name: str) -> Publication | None:
     """Where the publication of a run under a name stands; None where it was never begun, or cannot be read."""
     return _read(draft_folder(run, name))
@@ -160,7 +147,7 @@ def start_publication(
     Parameters
     ----------
     run : run directory with ``weights``
-    name : of the weights to install, see :func:`check_name`
+    name : of the weights to install, see :func:`birdcore.places.check_weights_name`
     summary : one line for the card, "" for one that names the run
     limits : known weaknesses, a sentence each
     false_alarms : share of bird-free windows that may report anything, above 0, at most 0.5
@@ -174,7 +161,7 @@ def start_publication(
         If weights of this name are being published already, or the process cannot be started.
     """
     run = Path(run).resolve()
-    check_name(name)
+    places.check_weights_name(name)
     if not 0 < false_alarms <= 0.5:
         raise ConfigError(f"false_alarms = {false_alarms:g}: must be above 0 and at most 0.5")
     if len(limits) > MOST_LIMITS:

@@ -39,6 +39,7 @@ from birdcore.files import write_text
 from birdcore.inference.acceptance import examine
 from birdcore.inference.engine import OnnxEngine, TorchEngine
 from birdcore.inference.predictor import Predictor
+from birdcore.inference.publication import FALSE_ALARM_TARGET
 from birdcore.inference.report import (
     complete_recordings,
     evaluate_clips,
@@ -54,9 +55,6 @@ from birdcore.models.versions import install_weights
 __all__ = ["has_test_split", "noise_bias", "publish"]
 
 logger = logging.getLogger(__name__)
-
-FALSE_ALARM_TARGET = 0.02
-"""Share of bird-free validation windows that may report anything: under half of the 1 in 20 that we promise."""
 
 UNSTATED = frozenset({"unstated", "unknown", "others"})
 """Entries among a run's licences that leave open what may be done with a recording."""

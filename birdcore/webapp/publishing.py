@@ -15,16 +15,16 @@ import streamlit as st
 
 from birdcore.errors import BirdcoreError, RunError
 from birdcore.inference.publication import (
+    FALSE_ALARM_TARGET,
     MOST_LIMIT_LETTERS,
     MOST_LIMITS,
     MOST_SUMMARY_LETTERS,
     Publication,
-    check_name,
     list_publications,
     start_publication,
 )
 from birdcore.models.checkpoint import Weights, find_weights
-from birdcore.places import data_root, resolve_recording, slug
+from birdcore.places import check_weights_name, data_root, resolve_recording, slug
 from birdcore.training.observation import ObservedRun
 from birdcore.webapp.observed import STATES, observer
 from birdcore.webapp.published import PROBLEM, RESTORED, installed_weights, show_outcome
@@ -43,7 +43,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 2.0
-FALSE_ALARM_PERCENT = 2.0
+FALSE_ALARM_PERCENT = 100 * FALSE_ALARM_TARGET
 LOWEST_PERCENT, HIGHEST_PERCENT = 0.1, 10.0
 
 _RUN = "run"  # also the name in the page's address
@@ -225,7 +225,7 @@ def _ask_for_start() -> None:
 def _show_name(name: str) -> bool:
     """What the name means; whether it can be used."""
     try:
-        check_name(name)
+        check_weights_name(name)
     except BirdcoreError as error:
         st.caption(f":red[:material/error: {plain(str(error))}]")
         return False

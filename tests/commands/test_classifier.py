@@ -50,4 +50,4 @@ def test_other_weights_are_not_overwritten(yamnet, clips, capsys):
 
 def test_a_name_with_folders_is_refused(yamnet, clips, capsys):
     assert main(["classifier", str(clips), "--weights", "yamnet", "--out", "a/b"]) == 2
-    assert "must be a plain name" in capsys.readouterr().err
+    assert "use small letters" in capsys.readouterr().err

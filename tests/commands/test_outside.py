@@ -47,7 +47,7 @@ def test_a_name_is_taken_once(download, capsys):
     [
         ((), "--sample-rate and --window: say both, or name a preset"),
         (("--preset", "perch"), "a window of 5 s at 32000 Hz has 160000 samples"),
-        (("--preset", "yamnet", "--name", "../yamnet"), "must be a plain name"),
+        (("--preset", "yamnet", "--name", "../yamnet"), "use small letters"),
         (("--preset", "yamnet", "--sample-rate", "48000"), "check sample_rate and window_seconds"),
     ],
 )

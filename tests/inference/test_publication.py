@@ -7,7 +7,6 @@ import pytest
 from birdcore.errors import AcceptanceError, ConfigError, RunError
 from birdcore.inference import publication
 from birdcore.inference.publication import (
-    check_name,
     list_publications,
     read_publication,
     record_publication,
@@ -87,12 +86,6 @@ def test_the_process_gets_its_arguments_without_a_shell_and_a_life_of_its_own(ru
         "--false-alarms=0.05",
     ]
     assert options["start_new_session"] and not options.get("shell")
-
-
-@pytest.mark.parametrize("name", ["", "../up", "Big", ".hidden", "-dash", "a b", "a" * 61, "tit\n"])
-def test_a_name_that_is_no_plain_word_is_refused(name):
-    with pytest.raises(ConfigError, match="use small letters"):
-        check_name(name)
 
 
 @pytest.mark.parametrize(
