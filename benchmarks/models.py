@@ -214,9 +214,10 @@ def _measured(name: str, run: Any) -> dict[str, Any]:
     """Every figure of a trained preset."""
     import torch
 
+    from birdcore.inference.clip_report import evaluate_clips
     from birdcore.inference.engine import OnnxEngine, example_pictures
+    from birdcore.inference.localization_report import evaluate_localization
     from birdcore.inference.predictor import Predictor
-    from birdcore.inference.report import evaluate_clips, evaluate_localization
     from birdcore.models.checkpoint import find_weights, load_model
     from birdcore.models.registry import localizes
 

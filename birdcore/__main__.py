@@ -34,8 +34,9 @@ from birdcore.errors import BirdcoreError, RunError
 from birdcore.export.cells import terminal_text
 from birdcore.files import write_text
 from birdcore.inference.batch import FORMATS, analyze_files
+from birdcore.inference.clip_report import evaluate_clips
+from birdcore.inference.localization_report import evaluate_localization
 from birdcore.inference.publication import FALSE_ALARM_TARGET, record_publication
-from birdcore.inference.report import evaluate_clips, evaluate_localization
 from birdcore.locks import exclusive_lock
 from birdcore.models.checkpoint import find_weights, list_problems, list_weights
 from birdcore.models.versions import finish_installations

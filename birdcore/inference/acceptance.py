@@ -16,8 +16,9 @@ from scipy.stats import binomtest
 
 from birdcore.data.recordings import read_backgrounds
 from birdcore.data.speech_samples import can_speak, speech_sample
+from birdcore.inference.clip_report import evaluate_clips
 from birdcore.inference.predictor import Predictor
-from birdcore.inference.report import evaluate_clips, window_claims
+from birdcore.inference.rejection_report import window_claims
 
 __all__ = ["Check", "examine"]
 

@@ -37,15 +37,12 @@ from birdcore.evaluation.metric_names import (
 )
 from birdcore.files import write_text
 from birdcore.inference.acceptance import examine
+from birdcore.inference.clip_report import evaluate_clips
 from birdcore.inference.engine import OnnxEngine, TorchEngine
+from birdcore.inference.localization_report import complete_recordings, evaluate_localization
 from birdcore.inference.predictor import Predictor
 from birdcore.inference.publication import FALSE_ALARM_TARGET
-from birdcore.inference.report import (
-    complete_recordings,
-    evaluate_clips,
-    evaluate_localization,
-    evaluate_rejection,
-)
+from birdcore.inference.rejection_report import evaluate_rejection
 from birdcore.models.card import model_card
 from birdcore.models.checkpoint import Weights, find_weights, load_model, save_weights
 from birdcore.models.ensemble import member_config

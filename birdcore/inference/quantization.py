@@ -25,9 +25,9 @@ from birdcore.config import TrainConfig, from_dict
 from birdcore.data.recordings import read_manifest
 from birdcore.data.splits import deal_folds
 from birdcore.errors import AudioError, ConfigError, DataError
+from birdcore.inference.clip_report import evaluate_clips
 from birdcore.inference.engine import Engine, OnnxEngine, WindowLogits, example_pictures, export_network, make_engine
 from birdcore.inference.predictor import Predictor
-from birdcore.inference.report import evaluate_clips
 from birdcore.models.checkpoint import Weights, load_model, save_engine
 
 __all__ = ["compare_copies", "divide_recordings", "prune_network", "quantize"]
@@ -195,7 +195,7 @@ def compare_copies(
     Parameters
     ----------
     manifest : table of recordings
-    split, paths : the rows to use, see :func:`birdcore.inference.report.evaluate_clips`
+    split, paths : the rows to use, see :func:`birdcore.inference.clip_report.evaluate_clips`
     progress : called with the share done, 0 to 1
 
     Returns

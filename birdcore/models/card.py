@@ -17,7 +17,8 @@ def model_card(weights: Weights, report: dict[str, Any]) -> str:
     Parameters
     ----------
     weights : the folder, with its facts
-    report : sections "clips", and where measured "localization" and "rejection"; see ``birdcore.inference.report``
+    report : sections "clips", and where measured "localization" and "rejection", each made by the module of
+        ``birdcore.inference`` that has its name (``clip_report``, …)
     """
     config, facts = weights.config, weights.facts
     features, provenance = config.features, facts.get("provenance", {})
