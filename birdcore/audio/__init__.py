@@ -1,6 +1,7 @@
 """Sound: from any file to samples and back, and what can be done to samples without knowing about birds.
 
 - :mod:`~birdcore.audio.decode`: the one loader, streaming
+- :mod:`~birdcore.audio.search`: the recordings in folders
 - :mod:`~birdcore.audio.container`: what kind of file it is
 - :mod:`~birdcore.audio.reader`: the two decoders behind the loader
 - :mod:`~birdcore.audio.encode`: WAV, and a compact preview for the browser

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from birdcore.audio.search import find_recordings
 from birdcore.commands.options import EXIT_SOME_FAILED, add_weights
 from birdcore.errors import AudioError, DataError
 from birdcore.export.cells import path_text, terminal_text
@@ -38,7 +39,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 
 def _submission(options: argparse.Namespace) -> int:
-    from birdcore.inference.batch import find_recordings
     from birdcore.inference.predictor import Predictor  # loads torch, which --help should not wait for
 
     if Path(options.out).is_dir():

@@ -16,43 +16,35 @@ for another format later runs no model, and naming further recordings adds to th
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import logging
 import os
 import platform
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from birdcore import __version__
 from birdcore.audio.decode import AUDIO_SUFFIXES
-from birdcore.config import ClassName, to_dict
+from birdcore.audio.search import find_recordings
+from birdcore.config import to_dict
 from birdcore.errors import AudioError, BirdcoreError, ConfigError, DataError
-from birdcore.events import Event
-from birdcore.export.audacity import write_audacity
-from birdcore.export.cells import csv_line, guarded_path, guarded_text, path_text
-from birdcore.export.raven import RAVEN_SUFFIX, write_raven
-from birdcore.export.table import table_header, table_rows
-from birdcore.files import open_replacement, replacement_path, write_text
+from birdcore.export.cells import path_text
+from birdcore.files import write_text
+from birdcore.inference.batch_tables import recording_content, write_failures, write_tables
 from birdcore.inference.events import decode_events
-from birdcore.inference.journal import FileState, Journal, array_text, parse_array
+from birdcore.inference.journal import FileState, Journal
 from birdcore.locks import exclusive_lock
-from birdcore.scores import Scores
 
 if TYPE_CHECKING:
     from birdcore.inference.predictor import Predictor
 
-__all__ = ["FORMATS", "BatchProgress", "BatchReport", "analyze_files", "find_recordings"]
+__all__ = ["FORMATS", "BatchProgress", "BatchReport", "analyze_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,12 +61,6 @@ MOST_ABRUPT_ENDS = 5
 Fewer would condemn a long recording that was only unlucky to be the one at hand when the computer was switched off.
 """
 
-ROW_GROUP_ROWS = 65_536
-"""Rows of scores that are held in memory before they are written."""
-
-LONGEST_NAME = 200
-"""Bytes of a recording's name that names of its tables keep; with their endings they stay below what file systems
-allow."""
 
 PACKAGES = ("numpy", "torch", "onnxruntime", "soundfile", "av", "soxr", "pyarrow")
 """Whose versions the manifest gives: those that a score can depend on."""
@@ -123,30 +109,6 @@ class BatchReport:
     faults: tuple[tuple[str, str], ...]
 
 
-def find_recordings(
-    paths: Iterable[str | Path], *, on_unreadable: Callable[[Path, str], None] | None = None
-) -> Iterator[Path]:
-    """Recordings in files and folders, one by one, each once.
-
-    Folders are searched with all their subfolders, in the order of names; links are followed, but no folder is entered
-    twice. Hidden files and folders are passed over (among them the ``._`` twins that macOS leaves on memory cards),
-    and so is every file without the ending of a sound. A file that is named itself is taken whatever its name.
-
-    Parameters
-    ----------
-    paths : files and folders; a path that does not exist is given out, so that whoever opens it says so
-    on_unreadable : called with a folder that cannot be read, and the reason; by default it is logged
-    """
-    seen_files: set[str] = set()
-    seen_folders: set[tuple[int, int]] = set()
-    for given in map(Path, paths):
-        for path in _walk(given, seen_folders, on_unreadable or _log_unreadable) if os.path.isdir(given) else (given,):
-            identity = os.path.abspath(path)
-            if identity not in seen_files:
-                seen_files.add(identity)
-                yield path
-
-
 def analyze_files(
     predictor: Predictor,
     paths: Sequence[str | Path],
@@ -166,7 +128,7 @@ def analyze_files(
     Parameters
     ----------
     predictor : what analyses a recording
-    paths : files and folders; see :func:`find_recordings`
+    paths : files and folders; see :func:`birdcore.audio.search.find_recordings`
     output : folder for the results; made if it does not exist
     formats : some of ``FORMATS``
     threshold : confidence from which on events are reported; the model's own where None. Asked for again with another
@@ -225,7 +187,7 @@ def analyze_files(
             except BirdcoreError as error:
                 failures.append((str(path), str(error)))
         report_progress(BatchProgress(path=None, num_found=num_found, num_done=num_found, num_failed=len(failures)))
-        tables = _write_tables(
+        tables = write_tables(
             journal, output, class_names=predictor.config.class_names, threshold=threshold, formats=formats
         )
     report = BatchReport(
@@ -235,7 +197,7 @@ def analyze_files(
         failures=tuple((path_text(path), reason) for path, reason in failures),
         **tables,
     )
-    _write_failures(report.failures, output / "failures.csv")
+    write_failures(report.failures, output / "failures.csv")
     _write_manifest(
         report,
         predictor,
@@ -249,10 +211,6 @@ def analyze_files(
     return report
 
 
-def _log_unreadable(folder: Path, reason: str) -> None:
-    logger.warning("%s: %s", folder, reason)
-
-
 def _no_progress(_: BatchProgress) -> None:
     """Progress nobody wants to hear of."""
 
@@ -262,31 +220,6 @@ def _fraction_reporter(
 ) -> Callable[[float], None]:
     """Pass on which share of the recording at hand is done."""
     return lambda fraction: report_progress(dataclasses.replace(stand, fraction=fraction))
-
-
-def _walk(folder: Path, seen: set[tuple[int, int]], on_unreadable: Callable[[Path, str], None]) -> Iterator[Path]:
-    """Recordings below a folder. Folders yet to be searched are kept in a list: a tree may be deeper than the stack."""
-    pending = [folder]
-    while pending:
-        current = pending.pop()
-        try:
-            status = current.stat()
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(current) as entries:
-                names = sorted(entry.name for entry in entries)
-        except OSError as error:
-            on_unreadable(current, f"folder cannot be read ({error.strerror or error})")
-            continue
-        subfolders = []
-        for path in (current / name for name in names if not name.startswith(".")):
-            if os.path.isdir(path):
-                subfolders.append(path)
-            # A broken link is given out, so that it is listed as missing; pipes and devices are no recordings.
-            elif path.suffix.lower() in AUDIO_SUFFIXES and (os.path.isfile(path) or os.path.islink(path)):
-                yield path
-        pending.extend(reversed(subfolders))
 
 
 def _settings(predictor: Predictor, *, threshold: float | Mapping[str, float], overlap: float | None) -> dict[str, Any]:
@@ -356,146 +289,9 @@ def _analyze_one(
         reason = f"unexpected error ({type(error).__name__}: {error})"
         journal.write("failed", recording, state, reason=reason)
         raise AudioError(reason) from error
-    content = _content(scores, events, path, root)
+    content = recording_content(scores, events, path, root)
     journal.write("done", recording, state, seconds_taken=round(time.monotonic() - began, 3), **content)
     return True
-
-
-def _content(scores: Scores, events: Iterable[Event], path: Path, root: str) -> dict[str, Any]:
-    """What the journal keeps of a recording."""
-    relative = os.path.relpath(os.path.abspath(path), root) if root else PurePath(os.path.abspath(path)).name
-    return {
-        "path": str(path),
-        "relative": PurePath(relative).as_posix(),
-        "duration": float(scores.duration),
-        "fault": scores.fault,
-        "starts": array_text(scores.window_onsets, "<f8"),
-        "ends": array_text(scores.window_offsets, "<f8"),
-        "scores": array_text(scores.windows, "<f4"),
-        # Without frame scores, runs of windows are the events: made from the scores above, at any threshold.
-        "calls": None if scores.frames is None else [_event_row(event) for event in events],
-    }
-
-
-def _event_row(event: Event) -> list[str | float | None]:
-    """Label and numbers of an event; plain numbers, for JSON knows none of NumPy's."""
-    numbers = (event.onset, event.offset, event.fmin, event.fmax, event.confidence)
-    return [event.label, *(None if number is None else float(number) for number in numbers)]
-
-
-def _events(
-    content: Mapping[str, Any], class_names: Sequence[ClassName], threshold: float | Mapping[str, float]
-) -> list[Event]:
-    """The events of a recording that reach the threshold, from what the journal keeps of it."""
-    if content["calls"] is None:
-        windows = _window_scores(content)
-        scores = Scores(
-            class_names=tuple(class_names),
-            duration=content["duration"],
-            windows=windows,
-            window_onsets=parse_array(content["starts"], "<f8"),
-            window_offsets=parse_array(content["ends"], "<f8"),
-            recording=windows.max(axis=0),
-        )
-        return decode_events(scores, threshold=threshold)
-    names = ("label", "onset", "offset", "fmin", "fmax", "confidence")
-    events = [Event(**dict(zip(names, values, strict=True))) for values in content["calls"]]
-    if isinstance(threshold, Mapping):
-        return [event for event in events if event.confidence >= threshold.get(event.label, 0.5)]
-    return [event for event in events if event.confidence >= threshold]
-
-
-def _window_scores(content: Mapping[str, Any]) -> np.ndarray:
-    """Shape (num_windows, num_classes), in [0, 1]."""
-    return parse_array(content["scores"], "<f4").reshape(len(parse_array(content["starts"], "<f8")), -1)
-
-
-def _write_tables(
-    journal: Journal,
-    output: Path,
-    *,
-    class_names: Sequence[ClassName],
-    threshold: float | Mapping[str, float],
-    formats: Collection[str],
-) -> dict[str, Any]:
-    """Make every table from the journal; counts and faults of what is in them."""
-    num_recordings = num_events = 0
-    faults = []
-    taken: set[str] = set()
-    with (
-        open_replacement(output / "events.csv") as table,
-        replacement_path(output / "scores.parquet") as parquet,
-        _ScoreWriter(parquet, class_names) as score_writer,
-    ):
-        table.write(table_header())
-        for recording in journal.done():
-            content = journal.content(recording)
-            events = _events(content, class_names, threshold)
-            table.write(table_rows(events, class_names=class_names, recording=content["path"]))
-            score_writer.write(content)
-            name = _unique_name(PurePath(content["relative"]), taken)
-            if "raven" in formats:
-                # Raven opens the sound by this path, wherever Raven itself was started.
-                path = output / "raven" / f"{name}{RAVEN_SUFFIX}"
-                write_raven(events, path, class_names=class_names, recording=recording)
-            if "audacity" in formats:
-                write_audacity(events, output / "audacity" / f"{name}.txt", class_names=class_names)
-            num_recordings += 1
-            num_events += len(events)
-            if content["fault"]:
-                faults.append((path_text(content["path"]), content["fault"]))
-    return {"num_recordings": num_recordings, "num_events": num_events, "faults": tuple(faults)}
-
-
-class _ScoreWriter:
-    """Writes ``scores.parquet`` in large row groups, whatever the length of the recordings."""
-
-    def __init__(self, path: Path, class_names: Sequence[ClassName]) -> None:
-        fields = [("path", pa.string()), ("start", pa.float64()), ("end", pa.float64())]
-        self._schema = pa.schema(fields + [(name.code, pa.float32()) for name in class_names])
-        self._writer = pq.ParquetWriter(str(path), self._schema)
-        self._waiting: list[pa.RecordBatch] = []
-        self._num_waiting = 0
-
-    def __enter__(self) -> _ScoreWriter:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._flush()
-        self._writer.close()
-
-    def write(self, content: Mapping[str, Any]) -> None:
-        """Add the windows of one recording."""
-        starts, ends = parse_array(content["starts"], "<f8"), parse_array(content["ends"], "<f8")
-        scores = _window_scores(content)
-        columns = [pa.array([path_text(content["path"])] * len(starts), pa.string()), pa.array(starts), pa.array(ends)]
-        columns += [pa.array(column) for column in scores.T]
-        self._waiting.append(pa.record_batch(columns, schema=self._schema))
-        self._num_waiting += len(starts)
-        if self._num_waiting >= ROW_GROUP_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._writer.write_table(pa.Table.from_batches(self._waiting, schema=self._schema))
-        self._waiting, self._num_waiting = [], 0
-
-
-def _unique_name(relative: PurePath, taken: set[str]) -> PurePath:
-    """Name for the tables of a recording: its own without the ending; with it, and then a number, where that is taken.
-
-    Names that differ only in case count as equal, since some file systems take them for one.
-    """
-    base = os.fsencode(relative.stem)[:LONGEST_NAME].decode("utf-8", "ignore") or "recording"
-    longer = f"{base}{relative.suffix}"
-    candidates = itertools.chain((base, longer), (f"{longer}-{number}" for number in itertools.count(2)))
-    name = next(n for n in map(relative.with_name, candidates) if str(n).casefold() not in taken)
-    taken.add(str(name).casefold())
-    return name
-
-
-def _write_failures(failures: Iterable[tuple[str, str]], path: Path) -> None:
-    rows = [(guarded_path(failed), guarded_text(reason)) for failed, reason in failures]
-    write_text(path, map(csv_line, [("path", "reason"), *rows]))
 
 
 def _write_manifest(
