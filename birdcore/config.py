@@ -30,6 +30,7 @@ __all__ = [
     "TREATMENTS",
     "BassConfig",
     "ClassName",
+    "DataFormat",
     "MelConfig",
     "ModelConfig",
     "TrainConfig",

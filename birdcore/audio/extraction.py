@@ -22,7 +22,18 @@ from birdcore.audio.waveform import as_waveform
 from birdcore.errors import ConfigError, ShapeError
 from birdcore.frames import frames_to_seconds, samples_to_seconds
 
-__all__ = ["Extraction", "Morphology", "extract_signal", "signal_mask", "signal_spans"]
+__all__ = [
+    "DILATION_FRAMES",
+    "HOP_LENGTH",
+    "NOISE_THRESHOLD",
+    "N_FFT",
+    "SIGNAL_THRESHOLD",
+    "Extraction",
+    "Morphology",
+    "extract_signal",
+    "signal_mask",
+    "signal_spans",
+]
 
 Morphology = Literal["opening+dilation", "opening", "closing+dilation"]
 """How specks are removed and neighbours joined: "opening" is Sprengel et al. (2016), "closing+dilation" is Lasseck
