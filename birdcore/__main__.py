@@ -1,4 +1,4 @@
-"""The command line: ``python -m birdcore analyze | models | evaluate | publish``. Say ``--help`` after any of them.
+"""The command line: ``python -m birdcore COMMAND``; ``--help`` lists the commands, and after one of them its options.
 
 Exit status: 0 where all went well, 2 where the command cannot be carried out as given, 3 where some recordings failed
 (they are listed in ``failures.csv``), 130 where it was interrupted.

@@ -8,7 +8,6 @@ the table is sorted and its splits are dealt; two downloads of the same give the
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import re
 from collections import Counter
@@ -23,7 +22,7 @@ from birdcore.data.recordings import split_of
 from birdcore.data.xenocanto import XENO_CANTO, XenoCantoRecording
 from birdcore.errors import AudioError, DataError
 from birdcore.export.cells import SECONDS_DECIMALS, csv_line, guarded_text, number_text
-from birdcore.files import read_text, write_text
+from birdcore.files import file_sha256, read_text, write_text
 
 __all__ = [
     "COLUMNS",
@@ -306,7 +305,9 @@ def _fetch(
         for remains in (part, part.with_name(f"{part.name}.tag")):
             remains.unlink(missing_ok=True)
         raise DataError(f"what came is no sound: {error}" if isinstance(error, AudioError) else str(error)) from error
-    row = _row(recording, path.relative_to(folder), info, codes=codes, size=part.stat().st_size, sha256=_sha256(part))
+    row = _row(
+        recording, path.relative_to(folder), info, codes=codes, size=part.stat().st_size, sha256=file_sha256(part)
+    )
     part.replace(path)
     return row
 
@@ -376,12 +377,7 @@ def _deal_splits(rows: Mapping[str, dict[str, str]]) -> None:
 
 
 def _is_whole(path: Path, row: Mapping[str, str]) -> bool:
-    return path.is_file() and str(path.stat().st_size) == row["size"] and _sha256(path) == row["sha256"]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return path.is_file() and str(path.stat().st_size) == row["size"] and file_sha256(path) == row["sha256"]
 
 
 def _read_table(path: Path) -> dict[str, dict[str, str]]:

@@ -16,7 +16,7 @@ from birdcore.audio.treatment import treat, treat_blocks
 from birdcore.config import to_dict
 from birdcore.errors import AudioError
 from birdcore.features.mel import MelSpectrogram, MelStream
-from birdcore.files import replacement_path
+from birdcore.files import file_sha256, replacement_path
 from birdcore.places import cache_root
 
 __all__ = ["FeatureCache"]
@@ -89,8 +89,7 @@ class FeatureCache:
             If the file cannot be decoded.
         """
         try:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
+            content = file_sha256(path)
         except OSError as error:
             raise AudioError(f"{path.name}: cannot be read ({error.strerror})") from error
         stored = self.folder / f"{content[:32]}.npy"

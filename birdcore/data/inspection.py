@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -19,7 +18,7 @@ import soxr
 from birdcore.audio.decode import open_audio, probe_audio
 from birdcore.data.fingerprint import BLOCK_SECONDS, SAMPLE_RATE, Fingerprint, compute_fingerprint
 from birdcore.errors import AudioError
-from birdcore.files import replacement_path
+from birdcore.files import file_sha256, replacement_path
 from birdcore.places import cache_root
 
 __all__ = ["SoundFacts", "inspect_sound", "inspect_sounds"]
@@ -106,8 +105,7 @@ def inspect_sound(path: Path) -> SoundFacts:
         If it cannot be decoded.
     """
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(path)
     except OSError as error:
         raise AudioError(f"{path.name}: cannot be opened ({error.strerror}); check that it is there") from error
     stored = cache_root() / "inspections" / str(_FORMAT) / digest[:2] / f"{digest}.npz"

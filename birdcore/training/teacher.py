@@ -13,7 +13,6 @@ Romero et al. (2015), "FitNets: hints for thin deep nets".
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from birdcore.audio.decode import open_audio
 from birdcore.data.teacher import TeacherTrack, reduce_tracks
 from birdcore.data.windows import TrainingSource
 from birdcore.errors import RunError, WeightsError
+from birdcore.files import file_sha256
 from birdcore.inference.embedding import Embedder, open_embedder
 from birdcore.models.checkpoint import Weights, find_weights
 from birdcore.models.output import ModelOutput
@@ -54,9 +54,7 @@ class Teacher:
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
         self._embedder: Embedder | None = None  # opened for the first recording that is not in the cache
-        with weights.file.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self._folder = cache_root() / "teacher" / digest[:16]
+        self._folder = cache_root() / "teacher" / file_sha256(weights.file)[:16]
 
     def track(self, path: Path) -> TeacherTrack:
         """What the teacher makes of a recording, from the cache where it has heard it before.
@@ -72,9 +70,7 @@ class Teacher:
         WeightsError
             If the model is damaged, or has no embedding.
         """
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        stored = self._folder / f"{content[:32]}.npy"
+        stored = self._folder / f"{file_sha256(path)[:32]}.npy"
         try:
             embeddings = np.load(stored, allow_pickle=False)
         except (OSError, ValueError, EOFError):
