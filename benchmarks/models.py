@@ -29,10 +29,10 @@ from benchmarks.sounds import write_recording
 from birdcore.config import TrainConfig, from_dict, to_dict
 from birdcore.errors import BirdcoreError
 from birdcore.files import write_text
-from birdcore.places import data_root, project_root, runs_root
-from train import read_config
+from birdcore.places import data_root, runs_root
+from birdcore.training.presets import list_presets
 
-__all__ = ["choose_epochs", "curve", "finished_rows", "list_presets", "markdown", "table"]
+__all__ = ["choose_epochs", "curve", "finished_rows", "markdown", "table"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,25 +67,29 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
     budget = options.budget or (10.0 if options.quick else BUDGET_SECONDS)
-    presets = list_presets()
+    presets, problems = list_presets()
+    if problems:
+        raise SystemExit("\n".join(problems))
     for name in options.only or []:
         if name not in presets:
             raise SystemExit(f"--only {name}: no such preset; known are {', '.join(presets)}")
     if options.quick:
         with tempfile.TemporaryDirectory() as folder:
             rows = [
-                _bench(name, _shared_config(presets[name]), budget, Path(folder)) for name in options.only or presets
+                _bench(name, _shared_config(presets[name].config), budget, Path(folder))
+                for name in options.only or presets
             ]
         print(markdown(rows, budget=budget))
         return
-    configs = {name: _shared_config(path) for name, path in presets.items()}
+    configs = {name: _shared_config(preset.config) for name, preset in presets.items()}
     results = RESULTS / "models.json"
-    rows = finished_rows(results, configs, budget=budget)
     folder = runs_root() / "bench-models" / f"{budget:g}s"
     if options.speed:
-        _time_again(rows, folder)
-        _write(list(rows.values()), budget)
-    elif not options.list:
+        kept = json.loads(results.read_text(encoding="utf-8"))  # those of other settings, too: nothing is trained
+        _time_again(kept["rows"], folder)
+        _write(kept["rows"], kept["budget_seconds"])
+    rows = finished_rows(results, configs, budget=budget)
+    if not (options.list or options.speed):
         for name in options.only or presets:
             if name not in rows:
                 row = _bench(name, configs[name], budget, folder)
@@ -94,12 +98,6 @@ def main() -> None:
                 _write(list(rows.values()), budget)
     for name in presets:
         print(f"{name:<28}{'finished' if name in rows and 'failed' not in rows[name] else 'not yet'}")
-
-
-def list_presets(folder: Path | None = None) -> dict[str, Path]:
-    """Name → settings of every preset: all files in ``configs/`` that describe a single run."""
-    files = sorted((folder or project_root() / "configs").glob("*.toml"))
-    return {file.stem: file for file in files}
 
 
 def choose_epochs(
@@ -141,8 +139,8 @@ def choose_epochs(
     return epochs, windows
 
 
-def _shared_config(path: Path) -> TrainConfig:
-    return dataclasses.replace(read_config(path, []), **SHARED)
+def _shared_config(config: TrainConfig) -> TrainConfig:
+    return dataclasses.replace(config, **SHARED)
 
 
 def finished_rows(file: Path, configs: dict[str, TrainConfig], *, budget: float) -> dict[str, dict[str, Any]]:
@@ -263,18 +261,18 @@ def _times_real_time(predictor: Any) -> float:
         return SOUND_SECONDS / best_seconds(lambda: predictor.analyze(sound), repeats=3)
 
 
-def _time_again(rows: dict[str, dict[str, Any]], folder: Path) -> None:
-    """Measure the speed of finished presets anew, one after the other on a machine that does nothing else."""
+def _time_again(rows: list[dict[str, Any]], folder: Path) -> None:
+    """Measure the speed of presets whose runs are here anew, one after the other on a machine that does nothing else."""
     from birdcore.inference.engine import OnnxEngine
     from birdcore.inference.predictor import Predictor
     from birdcore.models.checkpoint import find_weights
 
-    for name, row in rows.items():
-        run = folder / name / "run" / "weights"
+    for row in rows:
+        run = folder / row["preset"] / "run" / "weights"
         if "failed" not in row and run.is_dir():
             weights = find_weights(run)
             row["times_real_time"] = _times_real_time(Predictor(weights, OnnxEngine(weights)))
-            logger.info("%s: %.0f times real time", name, row["times_real_time"])
+            logger.info("%s: %.0f times real time", row["preset"], row["times_real_time"])
 
 
 def _write(rows: list[dict[str, Any]], budget: float) -> None:
